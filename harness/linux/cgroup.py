@@ -1,7 +1,7 @@
-"""Groups of processes that get a limited share of a CPU: the cpu controller of cgroup v1 or v2 (cgroups(7)).
+"""Limits the CPU time of groups of processes, by the cpu controller of cgroup v1 or v2 (cgroups(7)).
 
-The kernel gives a group so much CPU time (quota) in every period, and lets none of its processes run until the next one
-once that is used up (Documentation/scheduler/sched-bwc.rst).
+In every period the kernel stops the processes of a group that has used up its quota of CPU time
+(Documentation/scheduler/sched-bwc.rst).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from harness.model.cpu import CpuShare
 from harness.model.status import CpuStatus
 
 PERIOD_US: Final = 20_000
-"""With the kernel's own 100 ms, most steps of 10 ms run at full speed and some stand still for 70 ms; with 20 ms each
-takes the 37 ms that 25 % make. Less gains nothing: the kernel looks at every tick (1 to 10 ms), and gives a quota of 1
-ms at least, which is 5 % of 20 ms."""
+"""With the kernel's default of 100 ms, most steps of 10 ms run at full speed, and some stop for 70 ms; with 20 ms each
+step takes the 37 ms that 25 % of a CPU mean. Less gains nothing: the kernel checks at every tick (1 to 10 ms), and the
+smallest quota is 1 ms, 5 % of 20 ms."""
 _LEAST_QUOTA_US: Final = 1_000
 """min_cfs_quota_period in kernel/sched/core.c."""
 _REMOVE_SECONDS: Final = 2.0
@@ -33,7 +33,7 @@ _HAND_ON: Final = "as root, enable it: echo +cpu > {}/cgroup.subtree_control"
 
 @dataclass(frozen=True)
 class CpuGroup:
-    """One such group.
+    """A group with a CPU limit.
 
     Args:
         path: its folder.
@@ -45,11 +45,11 @@ class CpuGroup:
 
     @property
     def exists(self) -> bool:
-        """Whether it was made."""
+        """Whether the group exists."""
         return self.path.is_dir()
 
     def make(self) -> bool:
-        """Make it; whether it was not there. Raises OSError."""
+        """Make the group; returns False where it exists already. Raises OSError."""
         try:
             self.path.mkdir()
         except FileExistsError:
@@ -57,12 +57,12 @@ class CpuGroup:
         return True
 
     def limit(self, share: CpuShare | None) -> None:
-        """Give it that share, or no limit. Raises OSError."""
+        """Limit the group to a share; None: no limit. Raises OSError."""
         for name, text in limits(share, self.version):
             (self.path / name).write_text(text)
 
     def read(self) -> CpuStatus:
-        """What the kernel holds. Raises OSError."""
+        """The share that the kernel enforces, and for how long it has stopped processes. Raises OSError."""
         if self.version == 2:
             quota, period = (self.path / "cpu.max").read_text().split()
         else:
@@ -73,11 +73,11 @@ class CpuGroup:
         return CpuStatus(share, throttled)
 
     def add(self, pid: int) -> None:
-        """Move a process into it, 0 the calling one; its later children are in it too. Raises OSError."""
+        """Move a process into the group, with its later children; 0: the calling process. Raises OSError."""
         (self.path / "cgroup.procs").write_text(str(pid))
 
     def remove(self) -> None:
-        """Remove it, once the processes that have ended in it are gone. Raises OSError."""
+        """Remove the group; waits for processes in it that are ending. Raises OSError."""
         deadline = time.monotonic() + _REMOVE_SECONDS
         while True:
             try:
@@ -92,7 +92,7 @@ class CpuGroup:
 
 
 def limits(share: CpuShare | None, version: int) -> list[tuple[str, str]]:
-    """Files and what to write into them, in this order."""
+    """(file, text) for each file to write, in this order."""
     if share is None:
         return [("cpu.max", "max")] if version == 2 else [("cpu.cfs_quota_us", "-1")]
     quota, period = quota_us(share)
@@ -109,13 +109,13 @@ def quota_us(share: CpuShare) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class CpuController:
-    """Where this process is in the tree of groups that the cpu controller is for.
+    """This process's place in the cpu controller's tree of groups.
 
     Args:
         version: of cgroups.
-        top: the folder in which the tree begins.
+        top: the tree's root folder.
         own: the folder of this process's group.
-        parents: folders that may have limited groups, the nearest first.
+        parents: folders in which limited groups can be made, the nearest first.
     """
 
     version: int
@@ -157,13 +157,13 @@ class CpuController:
 
 
 def check_limits(parent: Path | None = None) -> str:
-    """Find out by trying whether processes can be limited here; says how, e.g. ``cgroup v2``.
+    """Try to limit a process; returns how it works, e.g. ``cgroup v2``.
 
     Args:
-        parent: where; None: below this process's own group.
+        parent: the folder in which to try; None: the nearest one.
 
     Raises:
-        UnavailableError: they cannot; says why, and how to change that.
+        UnavailableError: it does not work; says why, and how to fix it.
     """
     controller = CpuController.find()
     group = CpuGroup((parent or controller.parent()) / f"harness-probe-{os.getpid()}", controller.version)
@@ -186,13 +186,13 @@ def check_limits(parent: Path | None = None) -> str:
 
 
 def _parts(mount: list[str]) -> tuple[str, Path, str, list[str]]:
-    """Root, mount point, file system and its options of a line of mountinfo; see proc(5)."""
+    """(root, mount point, file system, options) of a line of mountinfo; see proc(5)."""
     kind = mount.index("-") + 1
     return mount[3], Path(mount[4]), mount[kind], mount[kind + 2].split(",")
 
 
 def _inside(mount: Path, root: str, group: str) -> Path:
-    """The folder of a group in a mount that shows the tree from ``root`` on; the mount's own where it is outside."""
+    """The folder of a group in a mount that shows the tree below ``root``; the mount point where it is not below."""
     relative = os.path.relpath(group, root)
     return mount if relative.startswith("..") else Path(os.path.normpath(mount / relative))
 

@@ -1,4 +1,4 @@
-"""Why the kernel lets this process make no namespaces, and what would let it."""
+"""Why this process may not make namespaces, and how to allow it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ _SYS_ADMIN, _NET_ADMIN = 21, 12
 _FILTERED: Final = 2
 """SECCOMP_MODE_FILTER (linux/seccomp.h)."""
 PRIVILEGED: Final = "start this container with docker run --privileged, or use --runtime docker outside of it"
-"""What a container must have for networks to be made in it."""
+"""How to make networks in a container."""
 _SWITCHES: Final = (
     ("user/max_user_namespaces", "0", "10000"),
     ("kernel/unprivileged_userns_clone", "0", "1"),
     ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
 )
-"""Sysctls that forbid user namespaces: the name, the value that forbids, and one that allows."""
+"""Sysctls that can forbid user namespaces: name, forbidding value, allowing value."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """What /proc says of a process.
+    """A process's rights according to /proc.
 
     Args:
         root: whether its effective user is root.
         capabilities: its effective ones, as bits.
-        filtered: whether a seccomp filter decides about its system calls.
-        switches: values of the sysctls that forbid user namespaces, of those that are there.
+        filtered: whether it has a seccomp filter.
+        switches: values of the sysctls that can forbid user namespaces and exist here.
     """
 
     root: bool
@@ -55,7 +55,7 @@ class Process:
 
 
 def namespaces_denied(process: Process | None = None) -> str:
-    """Who forbids namespaces and how to allow them, for the end of a message."""
+    """What forbids namespaces and how to allow them, for the end of a message."""
     process = process or Process.current()
     if process.root:
         return f"{_what_root_lacks(process)}; {PRIVILEGED}"

@@ -1,4 +1,4 @@
-"""Work in a forked child, which may enter namespaces that the parent must not."""
+"""Runs functions in forked children, which may enter namespaces that the parent must not enter."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 
 def forked(work: Callable[[], T]) -> T:
-    """Run this in a forked child and return its result; what it raises as HarnessError is raised here."""
+    """Run a function in a forked child; returns its result. Raises its error as HarnessError."""
     return forked_all([work])[0]
 
 
 def forked_all(works: Sequence[Callable[[], T]]) -> list[T]:
-    """Run each in a forked child of its own, at the same time; their results, or the first that is an error, once all
-    have ended."""
+    """Run functions in forked children at the same time; returns their results once all have ended. Raises the first
+    error as HarnessError."""
     children = [_start(work) for work in works]
     answers = [_answer(*child) for child in children]
     for ok, value in answers:
@@ -32,7 +32,7 @@ def forked_all(works: Sequence[Callable[[], T]]) -> list[T]:
 
 
 def _start(work: Callable[[], Any]) -> tuple[int, int]:
-    """The child's process id, and where it answers."""
+    """The child's process id, and the pipe for its answer."""
     reader, writer = os.pipe()
     with signals.held():
         child = os.fork()
@@ -43,7 +43,7 @@ def _start(work: Callable[[], Any]) -> tuple[int, int]:
 
 
 def _answer(child: int, reader: int) -> tuple[bool, Any]:
-    """Whether it did its work, and the result or the error."""
+    """(True, result) or (False, error)."""
     status = 0
     try:
         with os.fdopen(reader, "rb") as pipe:

@@ -1,4 +1,4 @@
-"""What the host grants a process: open files, and whether there is IPv6; its errors in one line."""
+"""Limits of open files, whether there is IPv6, and errors of the operating system in one line."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _REMEDIES: Final = {
 
 
 def raise_open_files() -> None:
-    """Let this process open as many files as the hard limit allows: every node of a network is one."""
+    """Let this process open as many files as the hard limit allows: every node takes one."""
     hard = _AT_START[1]
-    with contextlib.suppress(OSError, ValueError):  # then the limit stays what it is
+    with contextlib.suppress(OSError, ValueError):  # the limit stays as it is
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def restore_open_files() -> None:
-    """In a child that becomes the user's program: the limit that the user gave us."""
+    """Restore the limit that we started with, in a child that becomes the user's program."""
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, _AT_START)
 
 
 def open_files_remedy(code: int | None) -> str:
-    """How to fix it where this error number says that too many files are open, or an empty string."""
+    """How to fix an error that means too many open files; "" for other errors."""
     return _REMEDIES.get(code or 0, "")
 
 

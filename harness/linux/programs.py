@@ -1,4 +1,4 @@
-"""All programs of a node, whoever started them, but not what belongs to the network; signals to them."""
+"""Finds and signals all programs of a node, whoever started them, except those that belong to the network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 HELPER: Final = "harness-inside"
-"""Stands among the arguments of what harness runs in a node beside the job: it keeps a load, measures, passes on."""
+"""An argument that marks the programs that harness itself runs in a node beside the job: loads, probes, proxies."""
 
 _LOOKS: Final = 5
 _LOOK_S: Final = 0.001
@@ -20,10 +20,10 @@ def signal_programs(proc: str, number: signal.Signals, wanted: Callable[[str], b
     """Send a signal to all programs in a PID namespace; see each_program.
 
     Args:
-        proc: a /proc of that namespace, as we see it: a process is found and signalled by one file of it, so no other
-            one that gets its number is taken for it.
+        proc: the namespace's /proc; a process is signalled by its open folder there, so that another process with the
+            same id is not hit.
         number: the signal.
-        wanted: whether a process is meant, by its folder in there.
+        wanted: whether to signal a process, by its folder in ``proc``.
 
     Raises:
         OSError: there is no such folder.
@@ -33,13 +33,13 @@ def signal_programs(proc: str, number: signal.Signals, wanted: Callable[[str], b
 
 
 def each_program(proc: str, do: Callable[[int, int], None], wanted: Callable[[str], bool]) -> None:
-    """Do something with each program that a /proc shows but the first process and HELPERs; also with those that are
-    started meanwhile by others that it does not reach at once.
+    """Call ``do`` for each program in a /proc, except the first process and HELPERs; also for programs that others
+    start meanwhile.
 
     Args:
-        proc: its path.
-        do: is given the open folder of a process, and its number; one that has ended meanwhile does not count.
-        wanted: whether a process is meant, by its folder in there.
+        proc: the path of the /proc.
+        do: takes the open folder of a process, and its id; it may raise ProcessLookupError for one that has ended.
+        wanted: whether a process is meant, by its folder in ``proc``.
 
     Raises:
         OSError: there is no such folder, or what ``do`` raises.
@@ -50,7 +50,7 @@ def each_program(proc: str, do: Callable[[int, int], None], wanted: Callable[[st
         for entry in fresh:
             folder = f"{proc}/{entry}"
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                if not wanted(folder):  # asked first, for most are not and need no open file
+                if not wanted(folder):  # first without opening it, because most are not
                     continue
                 with _opened(folder) as process:
                     if wanted(folder) and not _is_helper(process):
@@ -71,5 +71,5 @@ def _is_helper(process: int) -> bool:
         with open("cmdline", "rb", opener=lambda name, flags: os.open(name, flags, dir_fd=process)) as file:
             if arguments := file.read():
                 return HELPER.encode() in arguments.split(b"\0")
-        time.sleep(_LOOK_S)  # a program that is being started has no arguments for a moment
+        time.sleep(_LOOK_S)  # a program that is starting has no arguments for a moment
     return False

@@ -1,4 +1,4 @@
-"""Signals that end a command, kept from arriving at the wrong moment."""
+"""Defers the signals that end a command."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Final
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _holding = False
-"""Whether a block is under way: one within it has nothing to do."""
+"""Whether a block is active; nested blocks do nothing."""
 
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Let them wait until the end of the block; the first that came is raised then.
+    """Defer ENDING signals to the end of the block, where it raises the first one that came.
 
-    Around a change that must be whole; and around a fork, where Python runs callbacks (logging has some) and swallows
-    what a signal's handler raises in them, so that a SIGTERM would be lost. The handlers are exchanged rather than the
-    signals blocked: the kernel gives a blocked one to another thread, and Python runs its handler in the main thread
-    all the same. In other threads this does nothing, for handlers never run there.
+    For changes that must be complete; and for forks, where Python runs callbacks (logging has some) and swallows what a
+    signal's handler raises in them, so that a SIGTERM would be lost. It exchanges handlers instead of blocking signals,
+    because the kernel gives a blocked signal to another thread, and Python still runs its handler in the main thread.
+    In other threads it does nothing, because handlers never run there.
     """
     global _holding
     if threading.current_thread() is not threading.main_thread() or _holding:

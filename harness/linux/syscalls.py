@@ -1,4 +1,4 @@
-"""Namespace system calls that Python 3.11 has no names for."""
+"""System calls that Python 3.11 does not have."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def unshare(flags: int) -> None:
 
 
 def unshare_as_root_or_not(flags: int) -> bool:
-    """Move this process into new namespaces, with a user namespace in which it is root where it may not otherwise.
+    """Move this process into new namespaces; without privileges also into a user namespace, in which it is root.
 
     Returns whether it needed the user namespace (rootless). Raises OSError.
     """
@@ -53,7 +53,7 @@ def unshare_as_root_or_not(flags: int) -> bool:
 
 
 def setns(fd: int, kind: int) -> None:
-    """Move this process into a namespace that a file descriptor stands for. Raises OSError."""
+    """Move this process into the namespace of a file descriptor. Raises OSError."""
     _checked(_libc.setns(ctypes.c_int(fd), ctypes.c_int(kind)), "setns")
 
 
@@ -64,7 +64,7 @@ def mount(source: str, target: str, fstype: str, flags: int) -> None:
 
 
 def unmount(target: str) -> None:
-    """Take a mount out of the tree; it ends with its last use. Raises OSError."""
+    """Detach a mount; it vanishes when nobody uses it any more. Raises OSError."""
     _checked(_libc.umount2(target.encode(), _MNT_DETACH), f"unmount {target}")
 
 
@@ -74,10 +74,10 @@ def die_with_parent() -> None:
 
 
 def gain_no_rights() -> None:
-    """Keep this process and all that it starts from the rights of the files that they run (setuid). Raises OSError."""
+    """Keep this process and its children from gaining rights by setuid files. Raises OSError."""
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0), "prctl")
 
 
 def precise_timers() -> None:
-    """Have the kernel end this thread's sleeps on time, instead of up to 50 us later. Raises OSError."""
+    """Have the kernel wake this thread on time, instead of up to 50 us late. Raises OSError."""
     _checked(_libc.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0), "prctl")

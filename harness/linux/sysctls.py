@@ -1,17 +1,17 @@
-"""The kernel's switches that nodes need, whichever kind they are."""
+"""Sysctls of nodes."""
 
 from __future__ import annotations
 
 from typing import Final
 
 TCP_BUFFER: Final = 128 * 1024 * 1024
-"""Most that TCP may autotune its buffers to: the bandwidth-delay product of 1 Gbit/s and 1 s."""
+"""The largest buffer that TCP may autotune to, bytes: the bandwidth-delay product of 1 Gbit/s and 1 s."""
 TCP_SETTINGS: Final = {
     "net/ipv4/tcp_rmem": f"4096 131072 {TCP_BUFFER}",
     "net/ipv4/tcp_wmem": f"4096 65536 {TCP_BUFFER}",
     "net/ipv4/tcp_no_metrics_save": "1",
 }
-"""No connection is slow because an earlier one was, over a link that has been reshaped since."""
+"""Without saved metrics no connection is slow because an earlier one was, before its link was reshaped."""
 CONTAINER: Final = {
     "net/ipv4/ip_forward": "1",
     "net/ipv4/conf/all/send_redirects": "0",
@@ -25,4 +25,4 @@ CONTAINER: Final = {
     "net/ipv4/ping_group_range": "0 2147483647",
     **TCP_SETTINGS,
 }
-"""What whoever starts a container must set: inside, /proc/sys cannot be written. Ping needs no privileges then."""
+"""To be set by what starts a container, because /proc/sys is read-only inside. Ping then needs no privileges."""

@@ -1,4 +1,4 @@
-"""What the kernel has counted of TCP in a network namespace: /proc/net/snmp, whose names are those of RFC 2012."""
+"""The kernel's counters of TCP in a network namespace: /proc/net/snmp, named as in RFC 2012."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class TcpCounts(NamedTuple):
     """Counts of all TCP connections.
 
     Args:
-        opened: connections that were begun, from here or from elsewhere.
-        received: segments that came in.
-        sent: segments that went out.
-        retransmitted: segments that went out again.
+        opened: connections opened, actively or passively.
+        received: segments received.
+        sent: segments sent.
+        retransmitted: segments retransmitted.
     """
 
     opened: int
@@ -27,7 +27,7 @@ class TcpCounts(NamedTuple):
 
 
 class TcpCounterFile:
-    """The counters of the network namespace that the thread is in now, read again and again. Raises OSError."""
+    """The counters of this thread's current network namespace, kept open. Raises OSError."""
 
     def __init__(self) -> None:
         self._fd = os.open("/proc/thread-self/net/snmp", os.O_RDONLY | os.O_CLOEXEC)
@@ -35,13 +35,13 @@ class TcpCounterFile:
         self._places = [names.index(name.encode()) for name in _NAMES]
 
     def read(self) -> TcpCounts:
-        """What was counted until now."""
+        """The counts until now."""
         values = self._rows()[1]
         active, passive, received, sent, retransmitted = (int(values[place]) for place in self._places)
         return TcpCounts(active + passive, received, sent, retransmitted)
 
     def close(self) -> None:
-        """Read no more."""
+        """Close the file."""
         os.close(self._fd)
 
     def _rows(self) -> tuple[list[bytes], list[bytes]]:
@@ -50,7 +50,7 @@ class TcpCounterFile:
 
 
 def tcp_counters() -> TcpCounters:
-    """What was counted in the network namespace of this thread. Raises OSError."""
+    """The counters of this thread's network namespace. Raises OSError."""
     file = TcpCounterFile()
     try:
         counts = file.read()

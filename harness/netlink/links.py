@@ -12,16 +12,18 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, address_family, attr, text, word
-from harness.netlink.rtnetlink import Request
+from harness.netlink.rtnetlink import Request, Rtnetlink
 
 LOOPBACK: Final = 1
 """Index of the interface lo."""
-_RTM_NEWLINK, _RTM_NEWADDR = 16, 20
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_NEWADDR = 16, 17, 18, 20
 _NEW: Final = NLM_F_CREATE | NLM_F_EXCL
 _IFINFOMSG: Final = struct.Struct("=BxHiII")
 _IFADDRMSG: Final = struct.Struct("=BBBBI")
 _ADDRESS, _IFNAME, _MTU, _MASTER, _LINKINFO, _NET_NS_FD = 1, 3, 4, 10, 18, 28
+_AF_SPEC, _GSO_MAX_SEGS = 26, 40
 _KIND, _DATA, _PEER = 1, 2, 1
+_ADDR_GEN_MODE: Final = 8
 _AGEING_TIME, _STP_STATE, _MCAST_SNOOPING = 4, 5, 23
 _UP, _NOARP = 0x1, 0x80
 _IFA_LOCAL, _IFA_FLAGS = 2, 8
@@ -56,6 +58,38 @@ def new_veth(name: str, bridge: int, peer: str, namespace: int, mac: bytes, mtu:
     info = text(_KIND, "veth") + attr(_DATA, attr(_PEER, other))
     body = _IFINFOMSG.pack(0, 0, 0, _UP, _UP) + text(_IFNAME, name) + size + word(_MASTER, bridge)
     return Request(_RTM_NEWLINK, _NEW, body + attr(_LINKINFO, info))
+
+
+def new_link(name: str, kind: str) -> Request:
+    """An interface of a kind such as ``ifb``, down and with the kernel's defaults."""
+    info = attr(_LINKINFO, text(_KIND, kind))
+    return Request(_RTM_NEWLINK, _NEW, _IFINFOMSG.pack(0, 0, 0, 0, 0) + text(_IFNAME, name) + info)
+
+
+def remove_link(name: str) -> Request:
+    """Removes an interface."""
+    return Request(_RTM_DELLINK, 0, _IFINFOMSG.pack(0, 0, 0, 0, 0) + text(_IFNAME, name))
+
+
+def find_link(netlink: Rtnetlink, name: str) -> int | None:
+    """The index of an interface of the socket's network namespace; None where there is none.
+
+    For a missing interface, if_nametoindex's ioctl would have the kernel run ``modprobe netdev-NAME`` (dev_load in
+    net/core/dev_ioctl.c).
+    """
+    found = netlink.ask(_RTM_GETLINK, _IFINFOMSG.pack(0, 0, 0, 0, 0) + text(_IFNAME, name))
+    return None if found is None else int(_IFINFOMSG.unpack_from(found)[2])
+
+
+def without_addresses(index: int) -> Request:
+    """Keeps an interface from choosing a link-local IPv6 address."""
+    silent = attr(_AF_SPEC, attr(socket.AF_INET6, attr(_ADDR_GEN_MODE, b"\1")))
+    return Request(_RTM_NEWLINK, 0, _IFINFOMSG.pack(0, 0, index, 0, 0) + silent)
+
+
+def limit_segments(index: int, most: int) -> Request:
+    """Limits the segments of super-packets (IFLA_GSO_MAX_SEGS)."""
+    return Request(_RTM_NEWLINK, 0, _IFINFOMSG.pack(0, 0, index, 0, 0) + word(_GSO_MAX_SEGS, most))
 
 
 def set_up(index: int, *, arp: bool = True) -> Request:

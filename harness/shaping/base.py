@@ -1,4 +1,4 @@
-"""What every engine can do, netem or user space."""
+"""The protocol of all engines, netem and user space."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus, NodeStatus
 
 Pending = Callable[[], NodeStatus]
-"""Something that has begun: waits until it is done, and says what the node holds then. Called once, in the node's
-network namespace; raises NodeError.
-"""
+"""Waits until a change is done and returns the node's status. To be called once, in the node's network namespace;
+raises NodeError."""
 
 
 class EngineFacts(Protocol):
-    """What an engine is like, wherever the nodes are that it shapes."""
+    """Properties of an engine."""
 
     name: str
     daemon_module: str | None
     """A module whose ``Supervisor`` must run beside the nodes before links can be shaped, or None."""
     kernel_stamps: bool
-    """Whether the kernel's receive stamps are true: they are too early where packets wait at their receiver."""
+    """Whether the kernel's receive stamps are right: they are too early where packets wait at their receiver."""
     cuts_super_packets: bool
     """Whether loss, duplication and corruption act on single packets even where open connections send super-packets."""
     fixes_departures: bool
-    """Whether a packet's departure is fixed when it is queued, so that a new rate does not hold for what waits."""
-
+    """Whether a packet's departure is fixed when it is queued, so that a new rate does not apply to packets that wait.
+    """
     serves_deliveries: bool
     """Whether it serves packet-delivery traces; else a scenario plays them as rates."""
     shapes_bridge: bool
@@ -39,42 +38,42 @@ class EngineFacts(Protocol):
         ...
 
     def check(self, plan: NetworkPlan) -> None:
-        """Raise ShapeError where it can never make such a plan; called before anything is made or changed."""
+        """Raise ShapeError where it can never make a plan; to be called before anything is made or changed."""
         ...
 
     def precision_warnings(self, edges: Iterable[PlannedEdge]) -> list[str]:
-        """One line for each reason why it cannot shape some of these edges as exactly as verify asks for."""
+        """One line for each reason why it cannot shape some of these edges as exactly as verify demands."""
         ...
 
 
 class Engine(EngineFacts, Protocol):
-    """Shapes every directed edge at one of its two ends; a node's apply and observe concern the edges shaped there.
+    """Shapes directed edges at one of their ends; a node's apply and observe are about the edges shaped there.
 
-    It acts on the network namespace in which it is first used, keeps open what it asks there, and remembers what it
-    read as long as the kernel, or the shaper daemon, says that it has not changed. Every node has an engine of its own.
+    Every node has an engine of its own. It belongs to the network namespace in which it is first used, where it keeps
+    sockets open, and it remembers what it read until the kernel or the shaper daemon reports a change.
     """
 
     def another(self) -> Self:
-        """One of the same kind, for another node."""
+        """An engine of the same kind, for another node."""
         ...
 
     def close(self) -> None:
-        """Keep nothing open; it may be used again."""
+        """Close everything; the engine may be used again."""
         ...
 
     def begin(self, node: NodePlan, touched: Collection[int] = ()) -> Pending:
-        """Begin to ``apply``: where a process has to do its part, others can be asked meanwhile."""
+        """Begin to ``apply``, so that several nodes' shaper daemons can work at the same time."""
         ...
 
     def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeStatus:
-        """Change the kernel's state in place into what the node's plan asks for, caps included, and read it back.
+        """Change the node's edges and shared capacities in place to its plan, and read them back.
 
         Args:
             node: the desired plan.
-            touched: neighbours whose edge is set again even where nothing that can be read back differs.
+            touched: neighbours whose edge to set again even if nothing that can be read back differs.
 
         Raises:
-            NodeError: the kernel refused; names node and edge. What was applied before it stays: the caller rolls back.
+            NodeError: the kernel refused; names node and edge. Changes made before stay: the caller must roll back.
         """
         ...
 
@@ -83,9 +82,9 @@ class Engine(EngineFacts, Protocol):
         ...
 
     def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
-        """Limit the network's trunks in the bridge's namespace, which is the current one; read back, by ``trunk a->b``.
+        """Limit the network's trunks in the bridge's namespace, the current one, and read them back, by ``trunk a->b``.
 
-        An engine that does not shape there does nothing. Raises HarnessError.
+        Does nothing for an engine that does not shape there. Raises HarnessError.
         """
         ...
 

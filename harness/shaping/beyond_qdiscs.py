@@ -1,4 +1,4 @@
-"""What the kernel's qdiscs cannot make of a plan: a trace, and a rate that counts a frame as less than it has."""
+"""Refuses what the kernel's qdiscs cannot do: packet-delivery traces, and some negative overheads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from harness.shaping.shape_branch import needs_bucket
 
 
 def refuse_delivery(plan: NetworkPlan) -> None:
-    """Raise ShapeError for a packet-delivery trace: qdiscs have rates."""
+    """Raise ShapeError for a packet-delivery trace."""
     for edge in plan.edges.values():
         if edge.shape.delivery is not None:
             raise ShapeError(
@@ -18,7 +18,7 @@ def refuse_delivery(plan: NetworkPlan) -> None:
 
 
 def refuse_overhead(plan: NetworkPlan) -> None:
-    """Raise ShapeError for a negative overhead that netem's engine cannot make: its rate alone counts with a sign."""
+    """Raise ShapeError for a negative overhead of tbf or htb; only netem's has a sign."""
     for edge in plan.edges.values():
         if edge.shape.overhead < 0 and needs_bucket(edge.shape):
             raise ShapeError(

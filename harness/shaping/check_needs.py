@@ -1,4 +1,4 @@
-"""Whether this kernel has what a plan needs; asked before anything is made or changed."""
+"""Checks that this kernel has what a plan needs, before anything is made or changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.shaping.facts import ENGINES
 from harness.shaping.needs import needs_of
 
 Probe = Callable[[str, Collection[str] | None], Sequence[Feature]]
-"""Probes features by name for an engine; of None, all that it needs in any case."""
+"""Probes features by name for an engine; None: all that it always needs."""
 
 
 def check_needs(
@@ -29,9 +29,9 @@ def check_needs(
         plan: of the network.
         engine: its name.
         rank: the node; None: all, and the trunks.
-        known: features that are there and need no probe.
+        known: features known to be there.
         probe: None: probes in a network namespace of its own.
-        instead: whether to find out which engine has what is lacking, which probes all that that one needs.
+        instead: whether to look for another engine that works, and name it in the message.
     """
     probe = probe or (lambda _, only: features(only))
     missing = _missing(plan, engine, rank, known, probe)
@@ -51,7 +51,7 @@ def check_needs(
 def _missing(
     plan: NetworkPlan, engine: str, rank: int | None, known: Collection[str], probe: Probe
 ) -> tuple[str, Feature] | None:
-    """What lacks something first, and what that is."""
+    """The first part of the plan that lacks a feature, and the feature; None where nothing is missing."""
     needs = {need.feature: need.what for need in needs_of(plan, engine, rank) if need.feature not in known}
     found = probe(engine, needs.keys()) if needs else ()
     return next(((needs.get(one.name, "the network"), one) for one in found if not one.ok), None)

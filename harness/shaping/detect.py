@@ -1,6 +1,6 @@
-"""What the running kernel can do, which engine that is enough for, and that engine.
+"""Probes the kernel's features, chooses an engine that works with them, and makes it.
 
-pyroute2's message classes are imported when something is probed, not before: they take 0.05 s.
+It imports pyroute2's message classes, which takes 0.05 s, only when it probes.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ LIMITS: Final = (
 
 @dataclass(frozen=True)
 class Feature:
-    """Something that the machine has or lacks.
+    """A kernel feature, and whether this machine has it.
 
     Args:
         name: e.g. ``sch_netem``.
         purpose: what it is for.
         ok: whether it works here.
-        detail: the kernel's answer where it does not, or how it works.
-        remedy: how to fix it.
+        detail: how it works, or the kernel's error.
+        remedy: how to get it.
         needed_by: engines that do not work without it.
     """
 
@@ -50,10 +50,10 @@ class Feature:
 
 
 def features(only: Collection[str] | None = None) -> list[Feature]:
-    """Probe. Needs root, or user namespaces; where neither is there, that is the only answer.
+    """Probe features in a new network namespace. Without root or user namespaces it returns that these are missing.
 
     Args:
-        only: these features and what they need; None: those that engines need, and what they do better with.
+        only: names of the features; None: those that engines need or profit from.
     """
     from harness.shaping import kernel_probes  # noqa: F401 (before the fork: what makes the network needs it too)
 
@@ -68,14 +68,14 @@ def features(only: Collection[str] | None = None) -> list[Feature]:
 
 
 def in_place_features(wanted: str, only: Collection[str] | None = None) -> list[Feature]:
-    """Probe in the current network namespace, on its loopback: for a container, which may not make another one.
+    """Probe features in the current network namespace, on its loopback, as in a container, which may not make another.
 
-    Removes what it has made: where there are links in user space already, name features of theirs in ``only`` that are
-    qdiscs. veth and bridge are not probed: only who makes networks needs them.
+    It removes what it has made, which includes the user-space engine's rules: while these are in use, name only qdiscs
+    in ``only``. It does not probe veth and bridge, which only the maker of a network needs.
 
     Args:
-        wanted: the engine; of AUTO's, what goes with netem is probed only where there is netem.
-        only: these features; None: those that the engine needs, and what it does better with.
+        wanted: the engine; with AUTO it probes netem's other features only where the kernel has netem.
+        only: names of the features; None: those that the engine needs or profits from.
     """
     from harness.shaping import kernel_probes
 
@@ -92,12 +92,12 @@ def in_place_features(wanted: str, only: Collection[str] | None = None) -> list[
 
 
 def works(engine: str, found: Iterable[Feature]) -> bool:
-    """Whether all that an engine needs was found."""
+    """Whether an engine has all that it needs."""
     return not lacking(engine, found)
 
 
 def lacking(engine: str, found: Iterable[Feature]) -> list[Feature]:
-    """What an engine needs and does not have."""
+    """The features that an engine needs and that are missing."""
     return [feature for feature in found if engine in feature.needed_by and not feature.ok]
 
 
@@ -159,7 +159,7 @@ def _unavailable(missing: Sequence[Feature], otherwise: str = "") -> HarnessErro
 
 
 def _no_engine(found: Sequence[Feature]) -> HarnessError:
-    """What all engines lack, or else what each of them does."""
+    """An error that names what all engines lack or, where there is nothing, what each lacks."""
     common = [feature for feature in lacking(NETEM, found) if set(ENGINES) <= set(feature.needed_by)]
     if common:
         return _unavailable(common)
@@ -169,7 +169,7 @@ def _no_engine(found: Sequence[Feature]) -> HarnessError:
 
 
 def _in_new_namespace(wanted: Iterable[_Declared]) -> list[Feature]:
-    """In a forked process: enter a network namespace of its own and probe each feature there."""
+    """Enter a new network namespace and probe there; to be called in a forked process."""
     from harness.shaping import kernel_probes
 
     try:

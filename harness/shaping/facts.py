@@ -1,7 +1,7 @@
-"""What there is to know of the engines without importing what they shape links with.
+"""Properties of the engines, without importing the engines.
 
-That takes 0.03 s for user space and 0.07 s for netem, which pyroute2 speaks to; who asks agents in containers needs
-none of it.
+That takes 0.03 s for user space and 0.07 s for netem with pyroute2, and commands that ask agents in containers do not
+need them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ AUTO: Final = "auto"
 NETEM: Final = "netem"
 USERSPACE: Final = "userspace"
 ENGINES: Final = (NETEM, USERSPACE)
-"""The first that works is what AUTO takes."""
+"""AUTO takes the first that works."""
 
 
 class NetemFacts:
-    """Of the kernel's qdiscs; see EngineFacts."""
+    """Properties of the netem engine; see EngineFacts."""
 
     name = NETEM
     daemon_module: str | None = None
@@ -45,12 +45,12 @@ class NetemFacts:
         refuse_overhead(plan)
 
     def precision_warnings(self, edges: Iterable[PlannedEdge]) -> list[str]:
-        """See EngineFacts: verify finds what the machine cannot carry."""
+        """See EngineFacts: none, because verify finds what the machine cannot carry."""
         return []
 
 
 class UserspaceFacts:
-    """Of queues that a process of supervisor.py serves; see EngineFacts."""
+    """Properties of the user-space engine; see EngineFacts."""
 
     name = USERSPACE
     daemon_module: str | None = "harness.shaping.userspace.supervisor"
@@ -65,14 +65,14 @@ class UserspaceFacts:
         return edge[1]
 
     def check(self, plan: NetworkPlan) -> None:
-        """See EngineFacts: it makes all."""
+        """See EngineFacts: it can make every plan."""
 
     def precision_warnings(self, edges: Iterable[PlannedEdge]) -> list[str]:
         return precision_warnings(edges)
 
 
 def engine_facts(name: str) -> EngineFacts:
-    """Of the engine with that name. Raises InputError where none has it."""
+    """The properties of an engine by name. Raises InputError for an unknown name."""
     if name not in ENGINES:
         raise InputError(f"no engine is called {name!r}; {suggest(name, (AUTO, *ENGINES))}")
     return NetemFacts() if name == NETEM else UserspaceFacts()

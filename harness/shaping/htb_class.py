@@ -23,11 +23,11 @@ class HtbClass:
 
 _UNLIMITED_BYTE_S: Final = 20 * 10**9 // 8
 _TICKS: Final = 160 * 1000 // 64
-"""Depth of the bucket of a class that never limits, 160 us: 400 kB at 20 Gbit/s, which measured as not limiting."""
+"""Bucket of a class that never limits, 160 us: 400 kB at 20 Gbit/s, which does not limit as measured."""
 _QUANTUM: Final = 60_000
 
 
 def never_limiting(rate_byte_s: int = 0) -> HtbClass:
-    """A class with a leaf that never limits what is sent at that rate."""
+    """A class with a leaf that does not limit a flow of that rate."""
     rate = max(_UNLIMITED_BYTE_S, 2 * rate_byte_s)
     return HtbClass(rate, rate, _TICKS, _TICKS, _QUANTUM)

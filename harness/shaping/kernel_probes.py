@@ -1,8 +1,8 @@
-"""One probe per kernel feature, each of which does what an engine does, in a throwaway network namespace.
+"""One probe per kernel feature, which does what an engine does, in a throwaway network namespace.
 
-A probe returns how the feature works, or an empty string, and raises OSError with the reason where it does not. Some
-build on others (cls_u32 and sch_netem on sch_htb): call them in the order of PROBES, in one process. What speaks of
-netem's qdiscs imports pyroute2's message classes, which take 0.05 s: a container whose kernel has no netem needs none.
+A probe returns how the feature works, or "", and raises OSError with the reason where it does not work. Some build on
+others (cls_u32 and sch_netem on sch_htb): call them in the order of PROBES, in one process. The probes of netem and tbf
+import pyroute2's message classes, which takes 0.05 s.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import platform
 import select
 import socket
-import struct
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from functools import partial
@@ -21,9 +20,10 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from harness.linux.syscalls import CLONE_NEWNET, unshare_as_root_or_not
+from harness.netlink.links import new_link, set_up
 from harness.netlink.nfnetlink import Nfnetlink
 from harness.netlink.nftables import EGRESS
-from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, attr
+from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
 from harness.netlink.rtnetlink import Request, Rtnetlink
 from harness.shaping.caps import messages, probes
 from harness.shaping.caps.messages import set_class
@@ -37,10 +37,6 @@ from harness.shaping.userspace.nfqueue import Nfqueue
 from harness.shaping.userspace.nft_features import frames_hook
 
 _NEW: Final = NLM_F_CREATE | NLM_F_EXCL
-_RTM_NEWLINK, _RTM_NEWQDISC = 16, 36
-_IFINFOMSG, _TCMSG = struct.Struct("=BxHiII"), struct.Struct("=BxxxiIII")
-_IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_INFO_KIND, _TCA_KIND = 3, 18, 1, 1
-_IFF_UP: Final = 1
 _LOOPBACK: Final = 1
 _ROOT: Final = 0xFFFFFFFF
 """TC_H_ROOT: where an interface has its first qdisc."""
@@ -58,7 +54,7 @@ def enter() -> str:
 
 
 def modules(names: str) -> str:
-    """How to fix it where these kernel modules are missing."""
+    """How to get these kernel modules."""
     several = "-a " if " " in names else ""
     packages = f"Debian, Ubuntu: apt install linux-modules-extra-{platform.release()}; Fedora: dnf install"
     return f"modprobe {several}{names} ({packages} kernel-modules-extra)"
@@ -66,18 +62,18 @@ def modules(names: str) -> str:
 
 def veth() -> str:
     """A pair of interfaces."""
-    return _ask(_link("probe0", "veth"))
+    return _ask(new_link("probe0", "veth"))
 
 
 def bridge() -> str:
     """A bridge."""
-    return _ask(_link("probe1", "bridge"))
+    return _ask(new_link("probe1", "bridge"))
 
 
 def knows_netem() -> bool:
-    """Whether the kernel has netem, or can load it: without options it refuses one that it knows with EINVAL."""
+    """Whether the kernel has netem, or can load it: it refuses a known qdisc without options with EINVAL."""
     try:
-        _ask(Request(_RTM_NEWQDISC, _NEW, _TCMSG.pack(0, _LOOPBACK, 0, _ROOT, 0) + attr(_TCA_KIND, b"netem\0")))
+        _ask(messages.raw_request(messages.RTM_NEWQDISC, _NEW, _LOOPBACK, 0, _ROOT, "netem"))
     except OSError as problem:
         return problem.errno != errno.ENOENT
     return True
@@ -95,7 +91,7 @@ def u32() -> str:
 
 
 def netem() -> str:
-    """A netem that reports what it was given: some kernels accept it and do nothing."""
+    """A netem that reports its parameters: some kernels accept one and do nothing."""
     if not knows_netem():
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     from harness.shaping import tc_messages as tc
@@ -130,7 +126,7 @@ def tbf() -> str:
 
 def nfqueue() -> str:
     """A datagram that waits in a queue until the queue's reader accepts it."""
-    _ask(Request(_RTM_NEWLINK, 0, _IFINFOMSG.pack(0, 0, _LOOPBACK, _IFF_UP, _IFF_UP)))
+    _ask(set_up(_LOOPBACK))
     with (
         Nfnetlink() as netlink,
         closing(Nfqueue()) as queue,
@@ -167,9 +163,9 @@ def frames() -> str:
 
 
 def clean(probed: Collection[str]) -> None:
-    """Remove from the current network namespace what the probes of these features have left there.
+    """Remove what the probes of these features have left in the current network namespace.
 
-    Those of packet filters leave a table by the name of that with which user space makes links, so it goes too.
+    For packet filters that is a table with the name of the user-space engine's, so it removes that, too.
     """
     probes.clean()
     if not _FILTERS & set(probed):
@@ -183,12 +179,6 @@ def _ask(*requests: Request) -> str:
         for refusal in netlink.batch(requests):
             raise OSError(refusal.errno, refusal.text)
     return ""
-
-
-def _link(name: str, kind: str) -> Request:
-    info = attr(_IFLA_LINKINFO, attr(_IFLA_INFO_KIND, kind.encode() + b"\0"))
-    header = _IFINFOMSG.pack(0, 0, 0, 0, 0)
-    return Request(_RTM_NEWLINK, _NEW, header + attr(_IFLA_IFNAME, name.encode() + b"\0") + info)
 
 
 def _readable(source: socket.socket | Nfqueue, seconds: float) -> bool:

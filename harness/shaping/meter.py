@@ -11,20 +11,20 @@ from typing import Final, Protocol
 from harness.shaping.facts import NETEM
 
 Counts = tuple[int, int, int, int, int]
-"""What Stats has, in its order: packets and bytes sent, packets dropped, bytes and packets queued. A dataclass would
-take longer to make than the numbers take to read."""
+"""The fields of Stats in order: packets and bytes sent, packets dropped, bytes and packets queued. Making a dataclass
+would take longer than reading the numbers."""
 NOTHING: Final[Counts] = (0, 0, 0, 0, 0)
 
 
 class Meter(Protocol):
-    """Of one node."""
+    """The counters of one node."""
 
     def read(self) -> dict[int, Counts]:
-        """What was counted on every edge that the node's engine shapes here, by neighbour. Raises OSError."""
+        """The counters of every edge that the engine shapes at this node, by neighbour. Raises OSError."""
         ...
 
     def caps(self) -> dict[str, Counts]:
-        """What was counted at every shared capacity that is enforced here, by name as in NodeStatus. Raises OSError."""
+        """The counters of every shared capacity at this node, by name as in NodeStatus. Raises OSError."""
         ...
 
     def notes(self) -> list[str]:
@@ -32,19 +32,19 @@ class Meter(Protocol):
         ...
 
     def close(self) -> None:
-        """Read no more."""
+        """Close what it reads."""
         ...
 
 
 def open_meter(engine: str, neighbours: Sequence[int]) -> Meter:
-    """The meter of the node whose network namespace we are in.
+    """The meter of the node of the current network namespace.
 
     Args:
-        engine: the name of the one that shapes its edges.
-        neighbours: at the other ends of those.
+        engine: name of the engine that shapes its edges.
+        neighbours: at the other ends of the edges.
 
     Raises:
-        OSError: what it reads cannot be opened.
+        OSError: the counters cannot be read.
         UnavailableError: the shaper daemon does not run.
     """
     if engine == NETEM:

@@ -1,4 +1,4 @@
-"""Which features of the kernel a plan needs beyond those that its engine needs in any case."""
+"""Which kernel features a plan needs beyond those that its engine always needs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from harness.shaping.facts import NETEM, engine_facts
 from harness.shaping.leaf import KINDS
 
 _REDIRECT = ("ifb", "act_mirred")
-"""What comes in is queued on an ifb."""
+"""Features for queueing incoming packets on an ifb."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """Something that a part of a plan needs.
+    """A feature that a part of a plan needs.
 
     Args:
         what: the part, e.g. ``downlink of node 2``.
@@ -30,7 +30,7 @@ class Need:
 
 
 def needs_of(plan: NetworkPlan, engine: str, rank: int | None = None) -> Iterator[Need]:
-    """What an engine needs for a plan, or for one node's part of it; each is named where it is needed first.
+    """What an engine needs for a plan, or for one node's part of it; each feature once.
 
     Args:
         plan: of the network.

@@ -1,4 +1,4 @@
-"""Shapes links with the kernel's htb, netem and tbf: pyroute2's messages, many in one send; then reads them back."""
+"""The netem engine: shapes links with the kernel's htb, netem and tbf, many messages per send, and reads them back."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class NetemEngine(NetemFacts):
             self._open = None
 
     def begin(self, node: NodePlan, touched: Collection[int] = ()) -> Pending:
-        """See Engine.begin: the kernel does it at once."""
+        """See Engine.begin: does all of it, because the kernel needs no time."""
         status = self.apply(node, touched)
         return lambda: status
 
@@ -88,7 +88,7 @@ class NetemEngine(NetemFacts):
 
     def _place(self, node: NodePlan) -> _Open:
         index = interface_index(node)
-        if self._open is not None and self._open.index != index:  # somebody has made it anew
+        if self._open is not None and self._open.index != index:  # somebody has recreated the interface
             self.close()
         self._open = self._open or _Open(index)
         return self._open
@@ -105,24 +105,24 @@ class _Open:
         self.index, self.netlink = index, Rtnetlink()
         self._watch, self._held = LinkWatch(), Held()
         self._of: object = None
-        """What it was read for."""
+        """The _facts for which ``_held`` was read."""
 
     def close(self) -> None:
-        """Keep nothing open."""
+        """Close the sockets."""
         self.netlink.close()
         self._watch.close()
 
     def read(self, node: NodePlan, desired: Tree) -> Held:
-        """What the kernel has; see read_held."""
-        self._watch.changed()  # what came before this does not count
+        """Read the tree; see read_held."""
+        self._watch.changed()  # forget earlier changes
         self._held = read_held(self.netlink, node, self.index, desired)
         self._of = _facts(node)
         return self._held
 
     def known(self, node: NodePlan, desired: Tree) -> Held:
-        """The same, as it was read last unless the kernel says that anything has changed since.
+        """The tree as read last, unless the kernel has reported a change since.
 
-        The parameters of a discipline are read in the words of the one that is wanted: they are always read again.
+        It always reads a tree with queue disciplines again, because these are read by comparison with the desired ones.
         """
         leaves = any(one.leaf for tree in (desired, self._held.tree) for one in tree.branches.values())
         if self._watch.changed() or self._of != _facts(node) or leaves:
@@ -131,7 +131,7 @@ class _Open:
 
 
 def _facts(node: NodePlan) -> object:
-    """What tells which filters are a node's."""
+    """What decides which filters are a node's."""
     return node.addressing, [(port.neighbour, port.ranks) for port in node.egress]
 
 
@@ -146,13 +146,13 @@ def _perform(
 
 
 def _undo(netlink: Rtnetlink, index: int, actions: Sequence[Action]) -> None:
-    """Remove branches that were being added when one was refused: no filter sends anything into them yet."""
+    """Remove added branches after a refusal; no filter sends packets into them yet."""
     classes = [action.branch.classid for action in actions if isinstance(action, AddBranch)]
     netlink.batch([tc.request(tc.RTM_DELTCLASS, 0, index, classid, ROOT, "htb") for classid in classes])
 
 
 def _status(node: NodePlan, desired: Tree, held: Held) -> NodeStatus:
-    """The kernel does not report the jitter's table: this takes it to be the one that was asked for."""
+    """The node's status. The kernel does not report jitter tables: it assumes the desired ones."""
     branches = dict(held.tree.branches)
     for port in node.egress:
         if (branch := branches.get(port.neighbour)) is not None:

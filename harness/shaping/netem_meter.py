@@ -40,9 +40,9 @@ class NetemMeter:
         self._netlink = Rtnetlink()
         parts = [("line", _LINE), ("queue", _QUEUED), ("tbf", _TBF), *(("leaf", handle) for handle in _LEAVES)]
         self._ifb = 0
-        """Index of the interface with the downlink's tree, as read last; there is no other one with a tree."""
+        """Index of the interface with the downlink's tree, as read last; no other one has a tree."""
         self._for_uplink: list[Counts] = []
-        """The queues for the uplink, as read last."""
+        """Counters of the queues for the uplink, as read last."""
         self._parts = {handle + (near << 16): (near, name) for name, handle in parts for near in neighbours}
 
     def read(self) -> dict[int, Counts]:
@@ -59,7 +59,7 @@ class NetemMeter:
         return {near: edge_counts(**counts) for near, counts in found.items() if "line" in counts}
 
     def caps(self) -> dict[str, Counts]:
-        from harness.shaping.caps.meter import read_passed, read_tree  # here, for those read counters as this does
+        from harness.shaping.caps.meter import read_passed, read_tree  # here, because it imports read_counts
 
         found = {}
         if passed := read_passed(self._netlink, self._index, UPLINK):
@@ -70,7 +70,7 @@ class NetemMeter:
         return found
 
     def notes(self) -> list[str]:
-        """See Meter: nothing happens to the kernel."""
+        """See Meter: none."""
         return []
 
     def close(self) -> None:
@@ -91,10 +91,10 @@ def read_counts(body: bytes | memoryview) -> Counts:
 
 
 def edge_counts(line: Counts, queue: Counts = NOTHING, tbf: Counts = NOTHING, leaf: Counts = NOTHING) -> Counts:
-    """The counters of an edge by those of its qdiscs.
+    """The counters of an edge, computed from those of its qdiscs.
 
-    The kernel counts what is dropped below a qdisc in that one too (qdisc_tree_reduce_backlog), and since Linux 6.13
-    what waits below a netem. Behind tbf, in the queue for its rate, that is the edge's; without one it is the uplink's.
+    A qdisc also counts what is dropped below it (qdisc_tree_reduce_backlog), and since Linux 6.13 a netem counts what
+    waits below it. What is in a leaf belongs to the edge behind a tbf, and to the uplink otherwise.
     """
     packets, size, dropped, backlog, queued = line
     if backlog < queue[3]:

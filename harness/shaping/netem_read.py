@@ -22,12 +22,12 @@ from harness.shaping.shape_branch import with_queue_of_leaf
 
 @dataclass(frozen=True)
 class Held:
-    """What a node's interface has.
+    """The qdisc tree of a node's interface, with counters.
 
     Args:
-        tree: its qdisc tree.
-        stats: counters by neighbour, of every branch.
-        uplink: what passed the class above those of the neighbours, and waits or was dropped in the queues for it.
+        tree: the qdisc tree.
+        stats: of every branch, by neighbour.
+        uplink: sent by the class of the uplink; waiting and dropped in the queues for it.
     """
 
     tree: Tree = EMPTY
@@ -44,14 +44,14 @@ class _Qdisc:
 
 
 def read_held(netlink: Rtnetlink, node: NodePlan, index: int, desired: Tree) -> Held:
-    """What the kernel has.
+    """Read the tree from the kernel.
 
     Args:
         netlink: in the node's namespace.
         node: its plan.
         index: of its interface.
-        desired: the tree that the plan asks for: a queue discipline that the kernel would report just so is shown in
-            its words.
+        desired: the tree of the plan: a queue discipline that equals its own up to the kernel's rounding is returned as
+            that.
     """
     qdiscs = _qdiscs(netlink, index)
     if ROOT not in qdiscs or qdiscs[ROOT].kind != "htb":
@@ -85,7 +85,7 @@ def _qdiscs(netlink: Rtnetlink, index: int) -> dict[int, _Qdisc]:
 
 
 def _classes(netlink: Rtnetlink, index: int) -> tuple[dict[int, HtbClass], tuple[int, int]]:
-    """By minor number; and the packets and bytes that passed the one above those of the neighbours."""
+    """The htb classes by minor number; and the packets and bytes that the uplink's has sent."""
     found, sent = {}, (0, 0)
     for body in netlink.dump(raw.RTM_GETTCLASS, raw.dump_request(index)):
         _, handle, _, _ = header(body)
@@ -99,7 +99,7 @@ def _classes(netlink: Rtnetlink, index: int) -> tuple[dict[int, HtbClass], tuple
 
 
 def _chain(qdiscs: Mapping[int, _Qdisc], below: Mapping[int, int], handle: int) -> dict[str, _Qdisc]:
-    """The parts of a branch: its ``line``, and where they are there ``queue``, ``tbf`` and ``leaf``."""
+    """The qdiscs of a branch: ``line`` and, where they exist, ``queue``, ``tbf`` and ``leaf``."""
     found, at = {"line": qdiscs[handle]}, below.get(handle)
     while at is not None:
         one = qdiscs[at]

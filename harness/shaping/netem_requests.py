@@ -1,4 +1,4 @@
-"""The netlink messages that carry out the changes of a qdisc tree, and what a refusal of one means."""
+"""The netlink messages that carry out the changes of a qdisc tree, and the errors for refused ones."""
 
 from __future__ import annotations
 

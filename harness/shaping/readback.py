@@ -1,4 +1,4 @@
-"""What an engine reports, by directed edge, compared with what the plan asks for."""
+"""A node's status: what an engine reports by directed edge, compared with the plan."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def node_status(
     """The status of a node.
 
     Args:
-        ports: those whose edges this node shapes.
-        desired: the tree that the plan asks for.
-        observed: the tree that the kernel, or the shaper daemon, reports.
-        stats: counters by neighbour, of every branch of ``observed``.
+        ports: whose edges this node shapes.
+        desired: the tree of the plan.
+        observed: the tree that the kernel or the shaper daemon reports.
+        stats: of every branch of ``observed``, by neighbour.
         notes: see NodeStatus.
         mtu: of the network.
     """

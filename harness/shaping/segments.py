@@ -1,26 +1,18 @@
-"""How large TCP super-packets may be: loss, limits and rates act on whole ones.
-
-Bytes of our own for one message: the user-space engine sends it too, and pyroute2's message classes would make every
-``harness link set`` there 0.05 s slower (benchmarks/mesh.py).
-"""
+"""Limits the size of TCP super-packets, because loss, limits and rates act on whole ones."""
 
 from __future__ import annotations
 
 import socket
-import struct
 from typing import Final
 
 from harness.errors import NodeError
 from harness.model.address import INTERFACE
 from harness.model.node_plan import NodePlan
-from harness.netlink.nlattr import attr
-from harness.netlink.rtnetlink import Request, Rtnetlink
+from harness.netlink.links import limit_segments
+from harness.netlink.rtnetlink import Rtnetlink
 
 KERNEL_SEGMENTS: Final = 65535
 """The kernel's own limit of a super-packet's segments."""
-_RTM_NEWLINK: Final = 16
-_IFINFOMSG: Final = struct.Struct("=BxHiII")
-_IFLA_GSO_MAX_SEGS: Final = 40
 
 
 def interface_index(node: NodePlan) -> int:
@@ -34,11 +26,10 @@ def interface_index(node: NodePlan) -> int:
 
 
 def cut_segments(netlink: Rtnetlink, node: NodePlan, index: int) -> None:
-    """Limit the super-packets of sockets that open from now on.
+    """Limit the super-packets of sockets that open from now on. Raises NodeError.
 
-    Also where a node shapes nothing itself: what it sends may cross another node's link. Raises NodeError.
+    To be called also for a node that shapes nothing, because its packets may cross another node's link.
     """
     most = node.max_segments or KERNEL_SEGMENTS
-    body = _IFINFOMSG.pack(0, 0, index, 0, 0) + attr(_IFLA_GSO_MAX_SEGS, struct.pack("=I", most))
-    for refusal in netlink.batch([Request(_RTM_NEWLINK, 0, body)]):
+    for refusal in netlink.batch([limit_segments(index, most)]):
         raise NodeError(node.rank, f"limit TCP super-packets to {most} segments", refusal.text, "needs CAP_NET_ADMIN")

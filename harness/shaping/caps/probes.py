@@ -8,11 +8,12 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 from harness.model.queueing import Discipline, Queue
+from harness.netlink.links import remove_link
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping import u32
 from harness.shaping.caps import messages as tc
 from harness.shaping.caps.htb import send
-from harness.shaping.caps.ifb import make_ifb, remove_link
+from harness.shaping.caps.ifb import make_ifb
 from harness.shaping.caps.messages import INGRESS
 from harness.shaping.leaf import Leaf, leaf_options
 from harness.shaping.qdisc import ROOT

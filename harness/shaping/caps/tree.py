@@ -42,7 +42,7 @@ _OWN_SHARE: Final = 10
 _BURST_SECONDS: Final = 1e-3
 """Of the capacity: as late as a timer may be, without a loss of rate."""
 _PASSING_QUANTUM: Final = 60_000
-"""Where nothing limits: see tc_messages."""
+"""Bytes, where nothing limits."""
 
 
 @dataclass(frozen=True)

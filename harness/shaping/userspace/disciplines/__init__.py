@@ -1,1 +1,1 @@
-"""Queue disciplines, pure: which packets that wait for a rate are dropped, which are marked, which is sent next."""
+"""Queue disciplines, pure: which waiting packets are dropped, which are marked, and which is sent next."""

@@ -1,8 +1,8 @@
-"""CoDel, controlled delay (RFC 8289, whose pseudocode in section 5 this is): drops at the head of a standing queue.
+"""CoDel, controlled delay (the pseudocode of RFC 8289, section 5): drops at the head of a standing queue.
 
-A queue is standing where every packet has waited for at least ``target`` through a whole ``interval``. Then one is
-dropped, and the next ones after interval / sqrt(number dropped), until a packet has waited for less. With ECN a packet
-is marked where it would be dropped, and sent (net/sched: codel_impl.h).
+A queue stands when every packet has waited for at least ``target`` during a whole ``interval``. Then it drops one, and
+the next after interval / sqrt(number dropped), until a packet has waited for less. With ECN it marks and sends a packet
+instead of dropping it (net/sched: codel_impl.h).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from harness.shaping.userspace.disciplines.discipline import Fifo
 from harness.shaping.userspace.packet import Packet, marked
 
 _RECENT: Final = 16
-"""A queue that stands again within so many intervals goes on at about the rate of drops that it had (section 4.3)."""
+"""A queue that stands again within so many intervals continues at about its last rate of drops (section 4.3)."""
 
 
 class Codel(Fifo):
@@ -25,7 +25,7 @@ class Codel(Fifo):
     def __init__(self, queue: Queue, limit_bytes: int) -> None:
         super().__init__(limit_bytes)
         self._first_above = 0
-        """When packets will have waited for too long for an interval; 0 while they do not."""
+        """When packets will have waited for too long during an interval, ns; 0 while they do not."""
         self._dropping = False
         self._drop_next = 0
         self._count = self._last_count = 0
@@ -80,7 +80,7 @@ class Codel(Fifo):
         return sent, dropped
 
     def _go_on(self, now: int, packet: Packet) -> tuple[Packet | None, Sequence[Packet]]:
-        """Drop those whose time has come, until one has waited for less; or mark one."""
+        """Drop packets that are due, until one has waited for less; or mark one."""
         dropped: list[Packet] = []
         sent: Packet | None = packet
         while sent is not None and self._dropping and now >= self._drop_next:
@@ -100,5 +100,5 @@ class Codel(Fifo):
         return self._take(now)[0], (packet,)
 
     def _after(self, time: int) -> int:
-        """The control law: when the next one is dropped."""
+        """When the next packet is dropped (the control law)."""
         return time + int(self._interval / sqrt(self._count))

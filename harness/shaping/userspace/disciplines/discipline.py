@@ -1,4 +1,4 @@
-"""What a queue discipline is asked, and the plain queue that most of them keep."""
+"""The protocol of queue disciplines, and the plain queue that most of them have."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from harness.model.queueing import Queue
 from harness.shaping.userspace.packet import Packet
 
 Waiting = tuple[int, Packet]
-"""A packet that waits, behind when it came (ns)."""
+"""When a waiting packet came (ns), and the packet."""
 
 
 class Discipline(Protocol):
-    """Packets that wait for a rate. Times are ns of one clock and never go back, whichever method they are given to."""
+    """Packets that wait for a rate. Times are ns of one clock, and never go back from call to call."""
 
     @property
     def bytes(self) -> int:
-        """On the wire, of what waits."""
+        """Bytes on the wire of the packets that wait."""
 
     @property
     def packets(self) -> int:
         """How many wait."""
 
     def configure(self, queue: Queue, limit_bytes: int, rate_byte_s: int) -> None:
-        """Take other parameters, of the same discipline; what waits stays, and what was learned of the traffic."""
+        """Change the parameters; waiting packets stay, and so does what it has learned about the traffic."""
 
     def enqueue(self, now: int, packet: Packet) -> Sequence[Packet]:
-        """Take a packet; returns what is dropped: the packet itself, or others that waited."""
+        """Take a packet; returns what it drops: this packet, or others that waited."""
 
     def dequeue(self, now: int) -> tuple[Packet | None, Sequence[Packet]]:
-        """The packet to send now, None where none waits, and those that are dropped instead of being sent."""
+        """The packet to send now, None where none waits, and those that it drops."""
 
     def leave(self) -> list[Waiting]:
-        """All that waits, the oldest first; the queue is empty then."""
+        """Remove and return all waiting packets, the oldest first."""
 
     def adopt(self, waiting: Iterable[Waiting]) -> None:
-        """Take what waited in another queue, whether there is room for it or not: it is not to be lost."""
+        """Take packets that waited in another queue, even if there is no room, so that none is lost."""
 
 
 class Fifo:
     """Packets in the order in which they came.
 
     Args:
-        limit_bytes: how much may wait, of whatever size: a queue that holds N bytes holds N bytes of small packets.
+        limit_bytes: how much may wait, in packets of any size.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -58,7 +58,7 @@ class Fifo:
         return len(self.waiting)
 
     def has_room(self, packet: Packet) -> bool:
-        """Whether it fits; into an empty queue anything does, so that no super-packet is too large to be ever sent."""
+        """Whether a packet fits; an empty queue takes any, so that even the largest super-packet can be sent."""
         return self.bytes + packet[2] <= self.limit_bytes or not self.waiting
 
     def push(self, now: int, packet: Packet) -> None:

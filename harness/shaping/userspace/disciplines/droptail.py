@@ -1,4 +1,4 @@
-"""Droptail: what finds no room is dropped."""
+"""Droptail: drops packets that find no room."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Droptail(Fifo):
 
     def enqueue(self, now: int, packet: Packet) -> Sequence[Packet]:
         waiting, full = self.waiting, self.bytes + packet[2]
-        if full > self.limit_bytes and waiting:  # has_room and push, without the calls: it is hot
+        if full > self.limit_bytes and waiting:  # has_room and push without their calls, for speed
             return (packet,)
         waiting.append((now, packet))
         self.bytes = full

@@ -1,7 +1,7 @@
 """FQ-CoDel (RFC 8290): a CoDel queue for each of many flows, and deficit round robin between them.
 
-A flow that has just begun, or sends less than its share, goes ahead of those that keep a queue: so a ping, or a short
-answer, does not wait behind a bulk transfer.
+A flow that has just begun, or sends less than its share, precedes flows that keep a queue, so a ping or a short answer
+does not wait behind a bulk transfer.
 """
 
 from __future__ import annotations
@@ -18,22 +18,19 @@ from harness.shaping.userspace.disciplines.discipline import Waiting
 from harness.shaping.userspace.packet import Packet, flow_key
 
 QUEUES: Final = 1024
-"""Into which flows are hashed (RFC 8290, section 5.2.3)."""
+"""Flows are hashed into so many (RFC 8290, section 5.2.3)."""
 _SHIFT: Final = 22
-"""Of 32 bits the upper ones, multiplied by an odd number of the seed's, name the queue (Dietzfelbinger et al. 1997): so
-flows that share one with one seed do not with another, which CRC's own start value would not achieve."""
+"""The upper bits of a 32-bit product with an odd number, made of the seed, choose the queue (Dietzfelbinger et al.
+1997): flows that share a queue with one seed do not with another, which CRC's start value would not achieve."""
 QUANTUM: Final = FRAME
 """Bytes that a flow may send per round (section 5.2.4)."""
 _BATCH: Final = 64
-"""Most packets that are dropped at once where the buffer is full: half of the longest queue (section 4.1)."""
+"""A full buffer drops half of the longest queue, at most so many packets (section 4.1)."""
 _NO_LIMIT: Final = 1 << 62
 
 
 class _Flow(Codel):
-    """One flow's queue, and what it may still send in this round.
-
-    It takes every packet: the buffer is one for all flows.
-    """
+    """One flow's queue, without a limit because all flows share one buffer, and its credit in this round."""
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue, _NO_LIMIT)
@@ -58,7 +55,7 @@ class FqCodel:
             flow.configure(queue, _NO_LIMIT, rate_byte_s)
 
     def enqueue(self, now: int, packet: Packet) -> Sequence[Packet]:
-        if self.bytes > self._limit and self.packets > 1:  # since the buffer was made smaller: what waits is to stay
+        if self.bytes > self._limit and self.packets > 1:  # the limit was lowered: waiting packets stay
             return (packet,)
         self._insert(now, packet)
         return self._shorten() if self.bytes > self._limit and self.packets > 1 else ()
@@ -76,7 +73,7 @@ class FqCodel:
             self._new.append(flow)
 
     def _shorten(self) -> list[Packet]:
-        """Drop from the head of the longest queue until half of it is gone, and there is room."""
+        """Drop from the head of the longest queue until half of it is gone and there is room, or _BATCH packets."""
         longest = max(self._flows.values(), key=lambda flow: flow.bytes)
         enough = longest.bytes // 2
         dropped: list[Packet] = []
@@ -104,7 +101,7 @@ class FqCodel:
                 flow.credit -= packet[2]
                 return packet, dropped
             turns.popleft()
-            if turns is self._new and self._old:  # it is not to come back as new at once, and starve the old ones
+            if turns is self._new and self._old:  # it must not return as new at once, and starve old flows
                 self._old.append(flow)
             else:
                 flow.listed = False

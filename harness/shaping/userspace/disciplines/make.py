@@ -15,9 +15,9 @@ def make_discipline(queue: Queue, limit_bytes: int, rate_byte_s: int, seed: int)
     """An empty queue.
 
     Args:
-        queue: which one, with its parameters.
-        limit_bytes: how much may wait in it.
-        rate_byte_s: at which it is emptied, byte/s.
+        queue: the discipline and its parameters.
+        limit_bytes: how much may wait.
+        rate_byte_s: at which packets leave.
         seed: of its random numbers.
     """
     match queue.kind:
@@ -34,21 +34,21 @@ def make_discipline(queue: Queue, limit_bytes: int, rate_byte_s: int, seed: int)
 
 
 def looks_at_headers(queue: Queue) -> bool:
-    """Whether packets must come with their headers: to tell flows apart, or to mark."""
+    """Whether the discipline needs headers: to tell flows apart, or to mark congestion."""
     return queue.kind == "fq_codel" or queue.ecn
 
 
 def changed_discipline(
     old: Discipline, was: Queue, queue: Queue, limit_bytes: int, rate_byte_s: int, seed: int
 ) -> Discipline:
-    """The queue with other parameters, or of another discipline; what waits in the old one waits in it.
+    """The queue with new parameters, or a new one of another discipline with the packets of the old one.
 
     Args:
-        old: the queue as it is.
-        was: what that was made or changed for.
-        queue: see make_discipline, as the others.
-        limit_bytes: of what comes from now on; more may wait now.
-        rate_byte_s: byte/s.
+        old: the present queue.
+        was: its discipline and parameters.
+        queue: the new ones; for the rest see make_discipline.
+        limit_bytes: more may wait already.
+        rate_byte_s: at which packets leave.
         seed: of random numbers.
     """
     if was.kind == queue.kind:

@@ -1,8 +1,8 @@
 """PIE, proportional integral controller enhanced (RFC 8033; section 4 and appendices A and B).
 
-A packet that comes is dropped with a probability that is updated every t_update (the queue's ``interval``): it grows
-with how far the queueing delay is above the target, and with how fast that rises. The delay is the last sent packet's
-own (section 5.2). With ECN a packet is marked instead, as long as the probability is below 10 % (section 5.1).
+It drops an arriving packet with a probability, updated every t_update (the queue's ``interval``): it grows with
+the queueing delay above the target, and with its rise. The delay is that of the packet sent last (section 5.2). With
+ECN it marks a packet instead while the probability is below 10 % (section 5.1).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from harness.shaping.userspace.packet import Packet, marked
 ALPHA, BETA = 0.125, 1.25
 """Per second of delay above the target, and of its rise since the last update."""
 MAX_BURST: Final = 150 * 10**6
-"""For so long (ns) a queue that begins to fill drops nothing."""
+"""A queue that begins to fill drops nothing for so long, ns."""
 MARKED_BELOW: Final = 0.1
 _TUNE: Final = ((1e-6, 2048), (1e-5, 512), (1e-4, 128), (1e-3, 32), (1e-2, 8), (1e-1, 2))
-"""Below a probability, by what a change of it is divided (section 4.2)."""
+"""(probability, divisor): below the probability its changes are divided so (section 4.2)."""
 _LARGE, _MOST_STEP = 0.1, 0.02
 _TOO_LONG: Final = 250 * 10**6
 _DECAY: Final = 0.98
 _ALWAYS, _NEVER_BELOW = 8.5, 0.85
-"""What probabilities since the last drop sum up to where a packet is dropped for sure, and before one is (5.4)."""
+"""The sum of probabilities since the last drop at which a packet is surely dropped, and below which none is (5.4)."""
 _MANY: Final = 1000
-"""Updates without traffic after which nothing is left of the probability."""
+"""Updates without traffic after which the probability has decayed to nothing."""
 
 
 class Pie(Fifo):
@@ -43,7 +43,7 @@ class Pie(Fifo):
         self._largest = FRAME
         self._burst = MAX_BURST
         self._delay = self._old_delay = 0
-        """Of the last packet that was sent, and the same at the last update, ns."""
+        """Queueing delay of the packet sent last, and the same at the last update, ns."""
         self._update_at: int | None = None
         self._random = Random(seed)
         self.configure(queue, limit_bytes, 0)

@@ -1,9 +1,9 @@
 """RED (Floyd and Jacobson 1993, "Random early detection gateways for congestion avoidance"), in bytes.
 
-The average of the queue is an exponentially weighted one, taken at every arrival; while the queue is empty it falls as
-if small packets had come and gone. Between the thresholds a packet is dropped with a chance that grows with the average
-and with the packets since the last drop (figure 2); it is marked instead where its flow asks for ECN, also beyond the
-upper threshold, as net/sched/sch_red.c does it without ``harddrop``.
+It keeps an exponentially weighted average of the queue, updated at every arrival; while the queue is empty the average
+falls as if small packets had come and gone. Between the thresholds it drops a packet with a probability that grows with
+the average and with the packets since the last drop (figure 2). It marks ECN-capable packets instead, also above the
+upper threshold, as net/sched/sch_red.c does without ``harddrop``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from harness.shaping.userspace.disciplines.discipline import Fifo
 from harness.shaping.userspace.packet import Packet, marked
 
 WEIGHT: Final = 0.002
-"""Of one arrival in the average (section 5: w_q)."""
+"""Weight of an arrival in the average (w_q in section 5)."""
 TYPICAL: Final = 1000
-"""Bytes whose sending time is that of one arrival in an empty queue, as in the examples of tc-red(8)."""
+"""Bytes; their sending time counts as one arrival while the queue is empty, as in the examples of tc-red(8)."""
 _SECOND: Final = 10**9
 
 
@@ -33,7 +33,7 @@ class Red(Fifo):
         self._since = -1
         """Packets since the last drop or mark; -1 below the lower threshold."""
         self._idle: int | None = 0
-        """Since when nothing has waited, ns; None while something does."""
+        """Since when the queue has been empty, ns; None while it is not."""
         self._random = Random(seed)
         self.configure(queue, limit_bytes, rate_byte_s)
 
