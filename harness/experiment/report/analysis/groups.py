@@ -19,14 +19,7 @@ SeedKey: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """Values of several seeds.
-
-    Args:
-        median: of the values.
-        low, high: the least and the largest.
-        std: sample standard deviation; None for a single value.
-        count: number of values.
-    """
+    """The spread of values over seeds; ``std``: the sample standard deviation, None for a single value."""
 
     median: float
     low: float
@@ -49,13 +42,9 @@ class SeedSpread:
 
 @dataclass(frozen=True)
 class RunGroup:
-    """One strategy with its options under one profile and topology.
+    """The runs of one strategy with its options on one profile and topology, one per seed.
 
-    Args:
-        label: its name in charts.
-        strategy: its name without options.
-        target: of its runs; None: there is none.
-        runs: one per seed.
+    ``label``: its name in charts; ``strategy``: its name without options.
     """
 
     label: str

@@ -12,14 +12,9 @@ from harness.experiment.report.load.records import HAD_TIME, RecordedExperiment,
 
 @dataclass(frozen=True)
 class Scenario:
-    """One profile on one topology.
+    """One profile on one topology, with its strategies in the experiment's order.
 
-    Args:
-        profile, topology, nodes: of its runs.
-        target: of its runs; None: there is none.
-        chosen: whether the report chose the target because the experiment names none.
-        groups: the strategies, in the experiment's order.
-        win: the strategy that reached the target first; None: none did.
+    ``chosen``: whether the report chose the target because the experiment names none.
     """
 
     profile: str
@@ -42,13 +37,9 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything that the report shows.
+    """Everything that the report shows, in the experiment's order.
 
-    Args:
-        experiment: the records.
-        scenarios: profiles x topologies, in the experiment's order.
-        runs: the figures of every run, in the experiment's order.
-        labels: the strategies, in the experiment's order; a strategy's index is the number of its colour.
+    ``labels``: the strategies; a strategy's index is the number of its colour.
     """
 
     experiment: RecordedExperiment

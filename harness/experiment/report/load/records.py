@@ -78,13 +78,9 @@ class RecordedGroup:
 
 @dataclass(frozen=True)
 class RecordedAbsence:
-    """A time for which a rank was away (away.jsonl).
+    """A time for which a rank was away (away.jsonl), in seconds since the epoch.
 
-    Args:
-        rank: its number.
-        cause: ``kill``, ``pause``, ``cut``; ``failed``: by itself.
-        since: seconds since the epoch.
-        until: when it was back; None: it did not return.
+    ``cause``: ``kill``, ``pause``, ``cut``, or ``failed`` (by itself); ``until``: None if it did not return.
     """
 
     rank: int
