@@ -65,6 +65,7 @@ class Coordinator:
         self.watches: Sequence[int] = range(1, lifecycle.size)
         self._writers: dict[int, asyncio.StreamWriter] = {}
         self._left: set[int] = set()
+        self._life = time.time_ns()
         self._lives: dict[int, int] = {}
         self._judging = asyncio.Lock()
         self._confirming: asyncio.TimerHandle | None = None
@@ -217,11 +218,11 @@ class Coordinator:
         if (old := self._writers.pop(rank, None)) is not None:
             old.close()
         self._writers[rank] = writer
+        self._heard(rank, {**message, "do": "edits"})
+        send(writer, {"do": "edits", "life": self._life, **self._edits.to_json()})
         if self._lives.setdefault(rank, message["life"]) != message["life"]:  # it restarted before anybody noticed
             self._lives[rank] = message["life"]
             self._deliver(self.lifecycle.lose(rank))
-        self._heard(rank, {**message, "do": "edits"})
-        send(writer, {"do": "edits", **self._edits.to_json()})
         return rank
 
     def _heard(self, rank: int, message: Message) -> None:

@@ -63,6 +63,7 @@ class Worker:
         self.watches: Sequence[int] = (0,)
         self.alone = self._leaving = self._given_up = False
         self._life = time.time_ns()
+        self._life_of_0 = 0
         self._names, self._stops = names, stops
         self._writer: asyncio.StreamWriter | None = None
         self._code: int | None = None
@@ -119,7 +120,7 @@ class Worker:
             if message["do"] == "refuse":
                 raise InputError(str(message["text"]))
             if self._writer is None:
-                self.alone = False
+                self._meet(int(message["life"]))
             self._silence.heard(0)
             self._hear(message)
             if self.alone:  # rank 0 has said that it ends
@@ -131,6 +132,12 @@ class Worker:
                     self._say({"do": "done", "code": self._code})
                 elif self._away:
                     self.away(True)
+
+    def _meet(self, life: int) -> None:
+        """Rank 0 answers. If it is another life of it, it was restarted, perhaps before anybody noticed."""
+        if self._life_of_0 not in (0, life):
+            self.lose(0)
+        self._life_of_0, self.alone = life, False
 
     def _hear(self, message: Message) -> None:
         match message["do"]:

@@ -277,6 +277,23 @@ def test_a_node_that_is_restarted_before_anybody_missed_it_is_known_to_have_been
     play(scene)
 
 
+def test_a_rank_0_that_is_restarted_before_anybody_missed_it_is_known_to_have_been_away(present):
+    async def scene(node):
+        hub, one, two = node(0), node(1), node(2)
+        await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
+        await hub.end()
+        again = node(0)
+        await until(lambda: all({"do": "stop", "rank": 0, "code": GONE} in n.heard for n in (one, two)))
+        for other in (one, two):
+            await other.membership.done(GONE)
+        await until(lambda: "stop" in again.kinds())
+        await again.membership.done(143)
+        await until(lambda: all("end" in n.kinds() for n in (again, one, two)))
+        assert one.kinds().count("lost") == two.kinds().count("lost") == 1
+
+    play(scene)
+
+
 def test_only_who_has_a_ranks_address_speaks_for_it(monkeypatch):
     async def scene(node):
         monkeypatch.setitem(globals(), "where", lambda rank=0: "127.0.0.1" if rank == 0 else "127.0.0.9")
