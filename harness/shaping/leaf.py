@@ -1,7 +1,7 @@
-"""Queue disciplines as qdiscs: bfifo, codel, fq_codel, red and pie, as bytes (linux/pkt_sched.h), and back.
+"""The qdiscs of queue disciplines, bfifo, codel, fq_codel, red and pie, as bytes (linux/pkt_sched.h), and back.
 
-The kernel counts what waits in bytes in bfifo and red, and in packets in codel, fq_codel and pie: these hold as many
-packets as full frames make the limit, so of small packets they hold fewer bytes. It rounds times to its own ticks.
+bfifo and red limit bytes. codel, fq_codel and pie limit packets, to as many as full frames make the limit, so they hold
+fewer bytes of small packets. The kernel rounds times to its own ticks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.model.units import Ratio, Size, Time
 from harness.netlink.nlattr import attr, attrs
 
 MAX_BYTES: Final = 2**32 - 1
-"""The most that a limit of the kernel's holds."""
+"""The largest limit that the kernel takes."""
 KINDS: Final[Mapping[Discipline, str]] = {
     "droptail": "bfifo",
     "codel": "codel",
@@ -33,26 +33,26 @@ _TARGET, _LIMIT, _INTERVAL = 1, 2, 3
 _ECN: Final = {"codel": 4, "fq_codel": 4, "pie": 6}
 _FQ_CODEL_MEMORY_LIMIT: Final = 9
 _JIFFY_US: Final = 10_000
-"""The longest: pie counts the time between its updates in them, rounded up."""
+"""The longest jiffy: pie rounds its update interval up to jiffies."""
 _RED_PARMS, _RED_STAB, _RED_MAX_P = 1, 2, 3
 _RED: Final = struct.Struct("=IIIBBBB")
 """struct tc_red_qopt: limit, qth_min, qth_max, Wlog, Plog, Scell_log, flags."""
 _RED_ECN: Final = 1
 _RED_WEIGHT_LOG: Final = 9
-"""Of one arrival in the average: 1/512, Floyd's and Jacobson's 0.002."""
+"""An arrival's weight in the average is 1/512, Floyd's and Jacobson's 0.002."""
 _RED_TYPICAL: Final = 1000
-"""Bytes whose sending time is that of one arrival in an empty queue, as in the examples of tc-red(8)."""
+"""Bytes; their sending time counts as one arrival while the queue is empty, as in the examples of tc-red(8)."""
 _RED_MOST: Final = 2**29
 """The highest threshold that leaves two bits of red's 32 for the average."""
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """What holds the packets that wait.
+    """A last qdisc.
 
     Args:
         queue: the discipline.
-        limit: bytes that may wait; for what the kernel makes of them see above.
+        limit: bytes that may wait; see the module for disciplines that count packets.
     """
 
     queue: Queue
@@ -63,7 +63,7 @@ class Leaf:
 
 
 def passing(leaf: Leaf) -> Leaf:
-    """The same discipline with room for all that comes: what is left where nothing limits any more."""
+    """The same discipline with room for everything, for a queue that must no longer limit."""
     queue = leaf.queue
     if queue.kind == "red":
         queue = replace(queue, min=Size(_RED_MOST - 1), max=Size(_RED_MOST))
@@ -74,8 +74,8 @@ def leaf_options(leaf: Leaf, rate_byte_s: int) -> tuple[str, bytes]:
     """Kind of the qdisc and the payload of its TCA_OPTIONS.
 
     Args:
-        leaf: what is wanted.
-        rate_byte_s: at which packets leave: red lowers its average while nothing waits.
+        leaf: the qdisc.
+        rate_byte_s: at which packets leave, by which red lowers its average while nothing waits.
     """
     queue, kind = leaf.queue, KINDS[leaf.queue.kind]
     if kind == "bfifo":
@@ -89,7 +89,7 @@ def leaf_options(leaf: Leaf, rate_byte_s: int) -> tuple[str, bytes]:
         _ECN[kind]: int(queue.ecn),
     }
     if kind == "fq_codel":
-        values[_FQ_CODEL_MEMORY_LIMIT] = MAX_BYTES  # it counts what packets take in memory, not their bytes
+        values[_FQ_CODEL_MEMORY_LIMIT] = MAX_BYTES  # it counts the memory that packets take, not their bytes
     return kind, b"".join(attr(name, struct.pack("=I", value)) for name, value in values.items())
 
 
@@ -114,9 +114,9 @@ def _red(leaf: Leaf, rate_byte_s: int) -> bytes:
 
 
 def _idle_table(weight_log: int, rate_byte_s: int) -> tuple[int, bytes]:
-    """By how many bits the average shrinks in an idle time, by cells of 2**log us (iproute2, tc_red.c).
+    """(log, table): by how many bits the average shrinks in an idle time, in cells of 2**log us (iproute2, tc_red.c).
 
-    An idle time in which m typical packets would have left makes it (1 - weight)**m as large.
+    An idle time in which m typical packets would have left multiplies the average by (1 - weight)**m.
     """
     per_us = -math.log2(1 - 2**-weight_log) * rate_byte_s / (_RED_TYPICAL * 1e6)
     cell_log = min(31, max(0, math.ceil(math.log2(31 / per_us / 512))))
@@ -125,9 +125,9 @@ def _idle_table(weight_log: int, rate_byte_s: int) -> tuple[int, bytes]:
 
 
 def read_leaf(kind: str, options: memoryview, wanted: Leaf | None, rate_byte_s: int) -> Leaf | None:
-    """The leaf that a qdisc is; None for other qdiscs.
+    """The leaf of a qdisc; None for other kinds of qdisc.
 
-    The one that is wanted, or that lets all pass, where the kernel would report that just so.
+    It is ``wanted``, or one that lets everything pass, if these equal it up to the kernel's rounding.
 
     Args:
         kind: of the qdisc.
@@ -164,7 +164,7 @@ def _decoded(kind: str, options: memoryview) -> Leaf:
 
 
 def _same(asked: Leaf, held: Leaf) -> bool:
-    """Whether the kernel reports what it was asked for: times in its ticks, of at most 1.024 us, or a jiffy in pie."""
+    """Whether leaves are equal up to the kernel's rounding of times, to ticks of at most 1.024 us or pie's jiffies."""
     late = 1000 * _JIFFY_US if asked.queue.kind == "pie" else 0
     return (
         replace(asked.queue, target=None, interval=None) == replace(held.queue, target=None, interval=None)

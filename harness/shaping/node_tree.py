@@ -1,4 +1,4 @@
-"""The qdisc tree that a node's plan asks for."""
+"""Computes the desired qdisc tree of a node's plan."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from harness.shaping.shape_branch import branch_of
 
 
 class Computed:
-    """What was computed for the ports of one direction of a node: not again where nothing of it has changed."""
+    """Caches the branches and prefixes of a node's ports in one direction, until they change."""
 
     def __init__(self) -> None:
         self._branches: dict[int, tuple[PlannedEdge, tuple[int, int], Branch]] = {}
         self._ways: dict[int, tuple[object, Mapping[Prefix, int]]] = {}
 
     def branch(self, node: NodePlan, port: Port) -> Branch:
-        """That of a port's edge; one that did not change is the same object in the next plan."""
+        """The branch of a port's edge; the same object as before if nothing has changed."""
         edge, common, branch = self._branches.get(port.neighbour, (None, None, None))
         if branch is None or edge is not port.edge or common != (node.seed, node.mtu):
             branch = branch_of(port, node.seed, node.mtu)
@@ -40,7 +40,7 @@ class Computed:
 
 
 def sender_tree(node: NodePlan) -> Tree:
-    """The tree that makes a node's outgoing edges and its uplink where they leave."""
+    """The tree of a node's outgoing edges and its uplink, for an engine at the sender."""
     uplink = node.shape.uplink
     near = [port.neighbour for port in node.egress]
     tree = tree_of(node, node.egress, node.addressing.versions, near if uplink else ())
@@ -60,7 +60,7 @@ def sender_tree(node: NodePlan) -> Tree:
 
 
 def _placed(branch: Branch, htb: HtbClass, waiting: Leaf | None) -> Branch:
-    """The branch in its class, with its last qdisc: a queue of the edge's own is the queue for the uplink too."""
+    """The branch with its class and its last qdisc: an edge's own queue, if any, else the queue for the uplink."""
     if branch.tbf is not None:
         waiting = Leaf(branch.queue, branch.buffer_bytes) if branch.queue else None
     return replace(branch, htb=htb, leaf=waiting)
@@ -75,14 +75,14 @@ def tree_of(
     *,
     sealed: bool = True,
 ) -> Tree:
-    """The tree that makes a node's outgoing or its incoming edges; an unshaped edge needs no branch.
+    """The tree of a node's outgoing or incoming edges; unshaped edges have no branch.
 
     Args:
-        node: whose tree it is.
-        ports: the node's, of one direction.
-        versions: of IP that the nodes have addresses of.
-        sharing: neighbours whose edges share a capacity that is made behind their branches: they need one anyway.
-        computed: for this node, in this direction, before.
+        node: the plan.
+        ports: the node's, in one direction.
+        versions: of the nodes' IP addresses.
+        sharing: neighbours whose edges share a capacity behind their branches, and so need a branch in any case.
+        computed: a cache for this node and direction.
         sealed: whether the tree itself drops what matches no filter.
     """
     if not node.guarded:
@@ -102,18 +102,18 @@ def tree_of(
 
 
 def held_uplink(node: NodePlan, held: Tree) -> Capacity | None:
-    """The uplink that a tree makes, in the words of the one that is wanted where it is the same."""
+    """The uplink that a tree makes: the desired capacity itself where it is equal."""
     if held.uplink is None:
         return None
     flows, wanted = len(node.egress), node.shape.uplink
     leaves = [branch.leaf for branch in held.branches.values() if branch.leaf is not None and branch.tbf is None]
-    if not leaves and wanted is not None:  # every edge has a queue of its own, which is the one for the uplink too
+    if not leaves and wanted is not None:  # every edge has a queue of its own, which serves the uplink, too
         leaves = [Leaf(wanted.queue, wanted.flow_bytes(flows))]
     tree = CapTree({TOTAL: held.uplink}, {REST: leaves[0]} if leaves else {})
     return held_capacity(tree, wanted, flows)
 
 
 def uplink_differences(desired: Tree, held: Tree) -> Iterator[str]:
-    """How the class above those of the neighbours differs from the desired one."""
+    """How the uplink's class differs from the desired one."""
     if desired.uplink is not None and held.uplink != desired.uplink:
         yield f"class {held.uplink} -> {desired.uplink} (applied -> requested)"

@@ -1,4 +1,4 @@
-"""The qdisc tree that a node's ports ask for; qdisc_diff.py computes the changes that lead to it.
+"""A node's qdisc tree as a value; qdisc_diff.py computes the changes that lead to it.
 
 ::
 
@@ -16,15 +16,15 @@
         by the fewest prefixes -> class of the next hop, or 1:0 where that edge is unshaped; prio 4, ARP -> 1:0; prio 5
         and 6, in containers: beyond the gateway -> 1:0
 
-The tree is built once and changed in place afterwards, so nothing queued is dropped and no moment is unshaped: only
-another queue discipline than before, and red with other parameters, start with an empty queue.
-A branch that is no longer needed stays, with a netem that does nothing.
+The tree is built once and then changed in place, so that no queued packet is lost and packets are always shaped. Only a
+new queue discipline, and red with new parameters, start with an empty queue. A branch that is no longer needed stays,
+with a netem that does nothing.
 
-A netem hands on what is due each time that htb asks it for a packet; so what waits for the uplink waits in the last
-qdisc, which bounds it. A tbf hands on nothing by itself: behind one, the queue for the edge's rate is the queue for the
-uplink too.
+When htb asks a netem for a packet it passes on all that are due, so packets that wait for the uplink wait in the last
+qdisc, which limits them. A tbf passes on nothing by itself: the queue for the edge's rate is then the queue for the
+uplink, too.
 
-The engine in user space imitates a branch at the receiver: there are no qdiscs then, but the fields are these.
+The user-space engine has no qdiscs, but describes its links by the same fields.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ from harness.shaping.leaf import Leaf
 Prefix = IPv4Network | IPv6Network
 ROOT: Final = 0x1_0000
 DROPPING: Final = 0xFFFF
-"""Minor number of the class of what matches no filter."""
+"""Minor number of the class for packets that match no filter."""
 UPLINK: Final = 0xFFFE
-"""Minor number of the class above those of the neighbours."""
+"""Minor number of the uplink's class, the parent of the neighbours' classes."""
 PASS: Final = -1
-"""In place of a neighbour: packets cross an unshaped edge (class 1:0)."""
+"""Instead of a neighbour: packets cross an unshaped edge (class 1:0)."""
 MAX_AUTO_LIMIT: Final = 1_000_000
 UNLIMITED: Final = Rate(20 * 10**9)
-"""Rate of a class that must not limit, and the most that a queue is sized for."""
+"""Rate of a class that must not limit, and the highest rate for which a queue is sized."""
 PASSING_BYTE_S: Final = 2**37 - 1
-"""Rate of a token bucket that is no longer wanted: 1.1 Tbit/s, which nobody has and nobody asks for to the byte."""
+"""Rate of a token bucket that is no longer wanted: 1.1 Tbit/s, a number that no user asks for."""
 PASSING_BURST: Final = PASSING_BYTE_S // 1000
 PASSING_UPLINK: Final = replace(never_limiting(), rate=PASSING_BYTE_S, ceil=PASSING_BYTE_S, quantum=0)
-"""The class above those of the neighbours where nothing limits them together."""
+"""The uplink's class of a node without an uplink."""
 LEAF_HANDLES: Final = {kind: 0xA010 + 0x1000 * number for number, kind in enumerate(DISCIPLINES)}
 """By discipline, the major number of the leaf of neighbour 0; the last of neighbour 4093 is 0xf00d."""
 
@@ -78,15 +78,15 @@ class Netem:
     gap: int = 0
     rate_byte_s: int = 0
     distribution: Distribution = "uniform"
-    """Not readable: the kernel does not give its table back."""
+    """The kernel does not report it."""
     seed: int = 0
-    """Of netem's random numbers; older kernels ignore it and do not give it back."""
+    """Of netem's random numbers; older kernels ignore it and do not report it."""
     queue_bytes: int = 0
-    """What may wait for the rate; 0: as much as the limit allows. The user-space engine enforces it."""
+    """Bytes that may wait for the rate in the user-space engine; 0: as much as the limit allows."""
     queue_packets: int = 0
-    """The same for the kernel, whose netem counts packets, whatever their size."""
+    """The same for the kernel, whose netem counts packets of any size."""
     overhead: int = 0
-    """Bytes that the rate counts beside each frame's own."""
+    """Bytes that the rate counts per frame beside the frame's own."""
 
 
 @dataclass(frozen=True)
@@ -107,18 +107,18 @@ class Tbf:
 
 @dataclass(frozen=True)
 class Branch:
-    """All that shapes one direction of the edge to one neighbour.
+    """All that shapes one direction of an edge.
 
     Args:
         neighbour: the rank at the other end.
         netem: the delay line, and the rate unless tbf makes it.
-        tbf: the rate where a burst, a buffer or a discipline was asked for.
-        queue: what is done to packets that wait for tbf's tokens; None: droptail.
-        buffer_bytes: how much may wait there; 0 where neither a buffer nor a discipline was asked for.
-        htb: its class, where links are made by qdiscs.
-        leaf: the qdisc that is last, where there is one behind netem or tbf.
-        mtu: of the network; no qdisc knows it.
-        delivery: a packet-delivery trace in place of a rate; no qdisc serves one.
+        tbf: the rate of a shape with a burst, a buffer or a discipline.
+        queue: the discipline for packets that wait for tbf's tokens; None: droptail.
+        buffer_bytes: how much may wait there; 0 for a shape without buffer and discipline.
+        htb: its class (netem engine only).
+        leaf: the last qdisc, if there is one behind netem or tbf (netem engine only).
+        mtu: of the network.
+        delivery: a packet-delivery trace instead of a rate (user-space engine only).
     """
 
     neighbour: int
@@ -133,14 +133,14 @@ class Branch:
 
     @classmethod
     def of_stages(cls, neighbour: int, line: Netem, queue: Netem | None, tbf: Tbf | None) -> Branch:
-        """The branch whose stages these are."""
+        """The branch that has these stages."""
         if queue is not None and queue.rate_byte_s:
             line = replace(line, rate_byte_s=queue.rate_byte_s, queue_packets=queue.limit, overhead=queue.overhead)
         return cls(neighbour, line, tbf)
 
     @property
     def rate_byte_s(self) -> int:
-        """What the class above must not limit; 0 where there is no rate."""
+        """The rate of the edge, which its class must not limit; 0 without one."""
         return max(self.netem.rate_byte_s, self.tbf.rate_byte_s if self.tbf else 0)
 
     @property
@@ -165,21 +165,21 @@ class Branch:
 
     @property
     def leaf_handle(self) -> int:
-        """Of the last qdisc: every kind has its own, for one can only take another's place with another handle."""
+        """Of the last qdisc: each kind has its own, because a qdisc can replace another only under a new handle."""
         kind = self.leaf.queue.kind if self.leaf else "droptail"
         return (self.neighbour + LEAF_HANDLES[kind]) << 16
 
     @property
     def leaf_parent(self) -> int:
-        """Where the last qdisc hangs."""
+        """The parent of the last qdisc."""
         return (self.tbf_handle if self.tbf else self.queue_handle) | 1
 
     @property
     def stages(self) -> tuple[Netem, Netem]:
-        """The netems that the kernel has: the delay line, and behind it the queue for the rate.
+        """The kernel's two netems: the delay line, and behind it the queue for the rate.
 
-        What waits for the rate is bounded apart from what is in flight. With a limit of the user's, both are in one
-        netem, as the limit says.
+        So packets that wait for the rate have a limit of their own. With the user's own limit, which counts all
+        packets, the first netem does both.
         """
         if not self.netem.queue_packets:
             return self.netem, Netem(limit=MAX_AUTO_LIMIT)
@@ -190,18 +190,17 @@ class Branch:
 
 @dataclass(frozen=True)
 class Tree:
-    """A node's whole tree: branches by neighbour, and the branch of every prefix whose packets are classified.
+    """A node's whole tree.
 
     Args:
         rooted: whether the htb root is there.
         branches: by neighbour.
-        filters: prefix of addresses at the far end -> neighbour. At the far end is the final destination for an engine
-            at the sender, the original source for one at the receiver.
-        stale: (IP version, handle by which the kernel knows it) of every filter whose prefix is not, or not any more,
-            one of those that lead to, or come from, the neighbour that it names.
-        passing: filters of prefixes behind unshaped edges, with the handle by which the kernel knows them.
-        sealed: whether what matches no filter is dropped.
-        uplink: the class above those of the branches, where links are made by qdiscs.
+        filters: neighbour by prefix of the far end's addresses: of final destinations for an engine at the sender, of
+            original sources for one at the receiver.
+        stale: (IP version, kernel's handle) of every filter that sends a prefix to a wrong neighbour.
+        passing: kernel's handles of the filters for prefixes behind unshaped edges, by prefix.
+        sealed: whether packets that match no filter are dropped.
+        uplink: the class of the uplink (netem engine only).
     """
 
     rooted: bool

@@ -1,4 +1,4 @@
-"""The changes that turn the tree that the kernel has into the desired one, and where the two differ."""
+"""The actions that turn the kernel's tree into the desired one, and the differences between the two."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AddRoot:
 
 @dataclass(frozen=True)
 class SetUplink:
-    """Make the class above those of the neighbours what it should be."""
+    """Set the class of the uplink."""
 
     uplink: HtbClass
 
@@ -46,21 +46,21 @@ class AddBranch:
 
 @dataclass(frozen=True)
 class AddTbf:
-    """Add a tbf below a netem that is there, in place of a leaf that hangs there."""
+    """Add a tbf below an existing netem, in place of its leaf, if any."""
 
     branch: Branch
 
 
 @dataclass(frozen=True)
 class SetClass:
-    """Change the class of a branch where it is."""
+    """Change the class of a branch in place."""
 
     branch: Branch
 
 
 @dataclass(frozen=True)
 class SetLeaf:
-    """Change the last qdisc of a branch where it is or, if ``fresh``, put it there, in place of another one."""
+    """Change the last qdisc of a branch in place or, if ``fresh``, add it or replace another one."""
 
     branch: Branch
     fresh: bool
@@ -68,7 +68,7 @@ class SetLeaf:
 
 @dataclass(frozen=True)
 class Change:
-    """Change netem and tbf where they are; with a reason such as ``delay_ns 20000000 -> 120000000``."""
+    """Change netem and tbf in place, for a reason such as ``delay_ns 20000000 -> 120000000``."""
 
     branch: Branch
     reason: str
@@ -76,7 +76,7 @@ class Change:
 
 @dataclass(frozen=True)
 class AddFilter:
-    """Send the packets of a prefix (see Tree.filters) into a neighbour's branch, or past all (PASS)."""
+    """Send packets of a prefix (see Tree.filters) to a neighbour's branch, or past all branches (PASS)."""
 
     prefix: Prefix
     neighbour: int
@@ -84,7 +84,7 @@ class AddFilter:
 
 @dataclass(frozen=True)
 class MoveFilter:
-    """Send the packets of a prefix, which cross an unshaped edge so far, into a neighbour's branch."""
+    """Send packets of a prefix, whose edge was unshaped until now, to a neighbour's branch."""
 
     prefix: Prefix
     neighbour: int
@@ -98,7 +98,7 @@ class Seal:
 
 @dataclass(frozen=True)
 class DropFilter:
-    """Remove a filter of addresses that have moved."""
+    """Remove a filter whose addresses have moved."""
 
     version: int
     handle: int
@@ -114,16 +114,16 @@ Action = AddRoot | SetUplink | BranchAction | FilterAction
 
 
 def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[Action]:
-    """What turns the observed tree into the desired one, in an order that never lets packets pass unshaped.
+    """The actions that lead to the desired tree, in an order that never lets packets pass unshaped.
 
-    Branches are complete before a filter sends anything into them, and all filters are there before what matches none
-    is dropped. A branch that is observed and not desired is made to do nothing; its filters stay, unless the addresses
-    that they match have moved.
+    A branch is complete before a filter sends packets to it, and all filters exist before packets that match none are
+    dropped. A branch that is no longer desired is changed so that it does nothing; its filters stay, unless their
+    addresses have moved.
 
     Args:
-        desired: what shall be.
-        observed: what the kernel reports.
-        touched: neighbours whose branch is set in any case, for what cannot be read (the jitter's distribution).
+        desired: the tree of the plan.
+        observed: the tree that the kernel reports.
+        touched: neighbours whose branch to set in any case, for what cannot be read back (the jitter's distribution).
     """
     actions: list[Action] = [AddRoot()] if desired.rooted and not observed.rooted else []
     if (uplink := _uplink(desired, observed)) is not None and uplink != observed.uplink:
@@ -154,12 +154,12 @@ def diff_branches(
 
 
 def _uplink(desired: Tree, observed: Tree) -> HtbClass | None:
-    """The class above those of the neighbours as it should be: where nothing is desired any more it never limits."""
+    """The desired class of the uplink; one that is no longer desired never limits."""
     return desired.uplink or (PASSING_UPLINK if observed.uplink is not None else None)
 
 
 def _idle(old: Branch) -> Branch:
-    """What a branch becomes that is no longer needed: it does nothing."""
+    """A branch that does nothing, in place of one that is no longer needed."""
     return Branch(old.neighbour, Netem(limit=MAX_AUTO_LIMIT), htb=never_limiting() if old.htb is not None else None)
 
 
@@ -184,8 +184,8 @@ def _branch_actions(want: Branch, have: Branch | None, touched: bool) -> Iterato
 
 
 def _settled(want: Branch, have: Branch) -> Branch:
-    """The desired branch, given the present one: what is no longer needed stays and lets everything pass, because
-    removing it would drop the packets in it. The limit of a tbf is that of a bfifo below it (sch_tbf.c)."""
+    """The desired branch, with those of the present one's qdiscs that it does not need: they stay and let everything
+    pass, because removing them would drop packets. A tbf takes its limit from a bfifo below it (sch_tbf.c)."""
     tbf, leaf = want.tbf, want.leaf
     held = have.leaf if tbf is None or have.tbf is not None else None
     if tbf is None and have.tbf is not None:
@@ -223,7 +223,7 @@ def _all_differences(want: Branch, have: Branch) -> list[str]:
 
 
 def _same_bucket(want: Tbf | None, have: Tbf | None) -> bool:
-    """Whether two token buckets are equal; the kernel reports the burst in ticks of 64 ns of the rate."""
+    """Whether two token buckets are equal up to the kernel's rounding: it reports the burst in ticks of 64 ns."""
     if want is None or have is None:
         return want is have
     tick = math.ceil(want.rate_byte_s * 128e-9) + 1
@@ -231,7 +231,7 @@ def _same_bucket(want: Tbf | None, have: Tbf | None) -> bool:
 
 
 def mismatches(desired: Tree, observed: Tree) -> Iterable[tuple[int, str]]:
-    """(neighbour, what differs) for everything desired that the kernel does not report."""
+    """(neighbour, what differs) for everything desired that the observed tree lacks."""
     for neighbour, branch in desired.branches.items():
         have = observed.branches.get(neighbour)
         if have is None:

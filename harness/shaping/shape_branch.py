@@ -1,4 +1,4 @@
-"""The branch of the qdisc tree that makes a link's shape, and the shape that a branch makes."""
+"""Converts a link's shape into a branch of the qdisc tree, and back."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MIN_QUEUE: Final = 32
 MIN_LIMIT: Final = 1000
 """Packets of a queue without a rate: netem's own default."""
 MAX_PACKETS_PER_S: Final = 1_000_000
-"""More than the sockets of one machine send: what a delay line is sized for where no rate allows less."""
+"""More than the sockets of one machine send; delay lines without a rate are sized for it."""
 MIN_QUEUEING: Final = Time(50 * 10**6)
 AQM_FRAMES: Final = 1000
-"""Full frames that a discipline other than droptail has room for unless the buffer is given: tc's default of codel."""
+"""Default buffer of disciplines other than droptail, in full frames: tc's for codel."""
 TBF_QUEUEING: Final = Time(50 * 10**6)
-"""How long a packet may wait for tokens unless the shape says otherwise (tbf's latency)."""
+"""How long a packet may wait for tokens by default (tbf's latency)."""
 
 
 def branch_of(port: Port, seed: int, mtu: int = MTU) -> Branch:
@@ -46,7 +46,7 @@ def needs_bucket(shape: LinkShape) -> bool:
 
 
 def netem_of(port: Port, seed: int) -> Netem:
-    """The netem that makes the shape of a port's edge (its rate too, unless tbf makes that)."""
+    """The netem for a port's edge, with its rate unless a tbf makes that."""
     shape = port.edge.effective
     rate = None if needs_bucket(shape) else shape.rate
     chain = None
@@ -76,8 +76,8 @@ def tbf_of(shape: LinkShape, frame: int = FRAME) -> Tbf | None:
     """The token bucket of a shape with a burst, a buffer or a discipline.
 
     Args:
-        shape: what was asked for.
-        frame: bytes of the largest frame: a bucket that is not as deep lets none of these pass.
+        shape: of the link.
+        frame: bytes of a full frame, for which the bucket must have room.
     """
     if shape.rate is None or not needs_bucket(shape):
         return None
@@ -87,25 +87,25 @@ def tbf_of(shape: LinkShape, frame: int = FRAME) -> Tbf | None:
 
 
 def automatic_burst(rate_byte_s: int, frame: int) -> int:
-    """Depth of a bucket that nobody asked for: what is sent in a millisecond, by which a timer may be late."""
+    """Default depth of a bucket: what is sent in a millisecond, by which a timer may be late."""
     return max(2 * frame, rate_byte_s // 1000)
 
 
 def default_limit(rate_byte_s: int, burst: int) -> int:
-    """Bytes that a bucket has room for where a burst was asked for, and no buffer: tc's, for a latency of 50 ms."""
+    """Bytes that may wait for a bucket of a shape with a burst, but without a buffer: tc's for a latency of 50 ms."""
     return burst + max(buffer_bytes(TBF_QUEUEING, Rate(8 * rate_byte_s)), MIN_QUEUE * FRAME)
 
 
 def has_automatic_burst(tbf: Tbf, frame: int) -> bool:
-    """Whether nobody asked for this burst. The kernel reports it in ticks of 64 ns of the rate."""
+    """Whether a bucket has the default depth. The kernel reports the depth in ticks of 64 ns at the rate."""
     tick = math.ceil(tbf.rate_byte_s * 128e-9) + 1
     return abs(tbf.burst - automatic_burst(tbf.rate_byte_s, frame)) <= tick
 
 
 def with_queue_of_leaf(branch: Branch) -> Branch:
-    """A branch as the kernel has it with its ``queue`` and ``buffer_bytes``, which follow from tbf and what is below.
+    """A branch read from the kernel, completed by ``queue`` and ``buffer_bytes``, which follow from tbf and leaf.
 
-    A tbf without a leaf has a bfifo of its own, of its limit. It may have been sized for a burst (default_limit).
+    A tbf without a leaf has a bfifo of its own with the tbf's limit, which may be default_limit.
     """
     tbf, leaf = branch.tbf, branch.leaf
     if tbf is None or tbf.passes:
@@ -118,7 +118,7 @@ def with_queue_of_leaf(branch: Branch) -> Branch:
 
 
 def waiting_bytes(shape: LinkShape, frame: int = FRAME) -> int:
-    """Bytes that may wait for the rate where a buffer or a discipline was asked for, or for a trace; else 0."""
+    """Bytes that may wait for the rate of a shape with a buffer or a discipline, or for a trace; else 0."""
     if shape.mean_rate is None:
         return 0
     if shape.buffer is not None:
@@ -129,18 +129,17 @@ def waiting_bytes(shape: LinkShape, frame: int = FRAME) -> int:
 
 
 def trace_buffer(delivery: Delivery, delay: Time, queue: Queue | None) -> int:
-    """Bytes that may wait for a trace unless the buffer is given: those of its highest rate, so that one TCP flow can
-    use that."""
+    """Default buffer of a trace, bytes: that of its highest rate, so that one TCP flow can use that."""
     return (_automatic_buffer if queue else _delay_product)(delivery.peak_rate, delay)
 
 
 def _automatic_buffer(rate: Rate, delay: Time) -> int:
-    """Bytes that a discipline other than droptail has room for unless the buffer is given."""
+    """Default buffer of disciplines other than droptail, bytes."""
     return max(_delay_product(rate, delay), AQM_FRAMES * FRAME)
 
 
 def queue_bytes(shape: LinkShape) -> int:
-    """Bytes that may wait for netem's rate; 0 where there is none, or the user gave a limit.
+    """Bytes that may wait for netem's rate; 0 without a rate, or with the user's own limit.
 
     One bandwidth-delay product of the round trip over this edge (2 x delay), at least 50 ms and 32 full frames: the
     classical rule that lets one TCP flow fill the link (Villamizar and Song 1994).
@@ -156,10 +155,10 @@ def _delay_product(rate: Rate, delay: Time) -> int:
 
 
 def queue_packets(shape: LinkShape) -> int:
-    """Packets that may wait for the rate in the kernel: queue_bytes of full frames, and what jitter brings at once.
+    """Packets that may wait for the rate in the kernel: queue_bytes in full frames, and what jitter bunches up.
 
-    A link with a rate does not reorder: a packet that jitter holds for long holds those behind it, so what was sent
-    within the span of the jitter (twice its value) comes to the queue together, in the smallest frames at worst.
+    A link with a rate does not reorder: a packet that jitter delays long delays those behind it, so packets sent within
+    the span of the jitter (twice its value) reach the queue together, in the smallest frames at worst.
     """
     if not (waiting := queue_bytes(shape)) or shape.rate is None:
         return 0
@@ -167,10 +166,10 @@ def queue_packets(shape: LinkShape) -> int:
 
 
 def queue_limit(shape: LinkShape) -> int:
-    """Packets that the delay line has room for, and those behind it.
+    """Packets that fit on the delay line and in the queue behind it.
 
-    A packet in flight is not to be dropped, whatever its size: with a rate there are at most rate x (delay + the most
-    that the jitter adds) / SMALLEST_FRAME. Before a token bucket packets are in flight at any rate.
+    No packet in flight may be dropped, whatever its size: with a rate there are at most rate x (delay + the largest
+    jitter) / SMALLEST_FRAME. A token bucket comes after the delay, so it does not limit the packets in flight.
     """
     if shape.limit is not None:
         return shape.limit
@@ -186,13 +185,13 @@ def _smallest_frames(rate: Rate, seconds: float) -> int:
 
 @lru_cache(8192)
 def edge_seed(seed: int, src: int, dst: int) -> int:
-    """A 64-bit seed of netem's random numbers, its own for every direction of every edge."""
+    """A 64-bit seed of netem's random numbers, different for every direction of every edge."""
     return int.from_bytes(hashlib.sha256(f"netem {seed} {src} {dst}".encode()).digest()[:8], "little")
 
 
 @lru_cache(8192)
 def shape_of(branch: Branch, mtu: int = MTU) -> LinkShape:
-    """What a branch does to packets, in the words of a link shape: how what the kernel reports is shown to people."""
+    """The link shape that a branch makes, for showing what the kernel reports."""
     netem, tbf = branch.netem, None if branch.tbf and branch.tbf.passes else branch.tbf
     rate_byte_s, overhead = (tbf.rate_byte_s, tbf.overhead) if tbf else (netem.rate_byte_s, netem.overhead)
     buffer, burst = branch.buffer_bytes, Size(tbf.burst) if tbf else None

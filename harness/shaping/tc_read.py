@@ -22,7 +22,7 @@ def read(body: bytes | memoryview) -> TcMessage:
 
 
 def _attributes(found: Any) -> dict[str, Any]:
-    """The attributes of a message or of an attribute, by name; of none where there is none."""
+    """The attributes in a message or an attribute, by name."""
     return {} if found is None else {slot.name: slot.value for slot in found["attrs"]}
 
 
@@ -54,7 +54,7 @@ def read_netem(found: TcMessage) -> Netem:
 
 
 def read_leaf(body: memoryview, wanted: Leaf | None, rate_byte_s: int) -> Leaf | None:
-    """What a qdisc of a dump is, if it may be the last of a branch; see shaping/leaf.py."""
+    """The leaf in a message of a dump; see leaf.read_leaf."""
     return leaf.read_leaf(*kind_and_options(body), wanted, rate_byte_s)
 
 

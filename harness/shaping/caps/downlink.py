@@ -1,4 +1,4 @@
-"""A node's downlink on netem: what comes in goes through an htb tree on an ifb in the node's namespace.
+"""A node's downlink with the netem engine: incoming packets pass an htb tree on an ifb in the node's namespace.
 
 ::
 
@@ -7,7 +7,7 @@
     ifb-down root      the tree of caps/tree.py
                        u32  prio 2, prio 3   IPv4, IPv6, by original source -> class of the neighbour it came through
 
-The link's delay is over by then: netem is at the sender.
+Packets have their link's delay behind them then, because netem is at the sender.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def apply_downlink(netlink: Rtnetlink, node: NodePlan, index: int) -> None:
 
     Args:
         netlink: in its namespace.
-        node: its plan; without a downlink, one that was there never limits again.
+        node: its plan; a plan without a downlink makes an earlier one's tree never limit.
         index: of its interface.
     """
     capacity = node.shape.downlink

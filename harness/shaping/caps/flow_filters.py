@@ -1,4 +1,4 @@
-"""Filters that send the packets of a node's ports into the classes of a capacity's tree."""
+"""Filters that send packets to the classes of a capacity's tree, by the node's ports."""
 
 from __future__ import annotations
 

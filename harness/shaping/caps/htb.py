@@ -1,4 +1,4 @@
-"""Makes a capacity's htb tree on an interface of the current network namespace, and reads it back."""
+"""Makes a shared capacity's htb tree on an interface of the current network namespace, and reads it back."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _NUMBER_BITS: Final = 0xFFF
 
 @dataclass(frozen=True)
 class Held:
-    """What an interface has.
+    """The tree of an interface.
 
     Args:
         tree: its classes and leaves.
-        rooted: whether it has a root of this kind.
+        rooted: whether it has the htb root.
         stats: of the whole tree.
     """
 
@@ -39,7 +39,7 @@ class Held:
 
 
 def make_tree(netlink: Rtnetlink, index: int, wanted: CapTree, filters: Mapping[FilterKey, Filter]) -> None:
-    """Make what differs on an interface. Raises OSError with the kernel's words.
+    """Change an interface's tree to the wanted one. Raises OSError with the kernel's words.
 
     Args:
         netlink: in its namespace.
@@ -70,7 +70,7 @@ def _classes(index: int, wanted: CapTree, found: CapTree, *, rest: bool) -> Iter
 
 
 def read_tree(netlink: Rtnetlink, index: int, wanted: CapTree) -> Held:
-    """What the interface has; of a queue discipline, whether it is the one that is wanted."""
+    """Read an interface's tree; for ``wanted`` see leaf.read_leaf."""
     root, counts, leaves = None, (0, 0, 0, 0, 0), {}
     for body in netlink.dump(tc.RTM_GETQDISC, tc.dump_request(index)):
         at, handle, parent, _ = tc.header(body)
@@ -104,20 +104,20 @@ def read_tree(netlink: Rtnetlink, index: int, wanted: CapTree) -> Held:
 def read_cap(
     netlink: Rtnetlink, index: int, capacity: Capacity | None, flows: int, mtu: int
 ) -> tuple[CapStatus, list[str]]:
-    """What an interface has of a capacity, and how it differs; for the arguments see cap_tree."""
+    """The capacity that an interface enforces, and how it differs from the wanted one; see cap_tree."""
     wanted = cap_tree(capacity, flows, mtu)
     held = read_tree(netlink, index, wanted)
     return CapStatus(held_capacity(held.tree, capacity, flows), held.stats), list(differences(wanted, held.tree))
 
 
 def has_tree(netlink: Rtnetlink, index: int) -> bool:
-    """Whether the interface has a root of this kind."""
+    """Whether an interface has the htb root."""
     found = map(tc.header, netlink.dump(tc.RTM_GETQDISC, tc.dump_request(index)))
     return any(at == index and handle == ROOT for at, handle, _, _ in found)
 
 
 def make_filters(netlink: Rtnetlink, index: int, filters: Mapping[FilterKey, Filter]) -> None:
-    """Make what differs of the filters on what comes in, and the ingress qdisc for them. Raises OSError."""
+    """Change the filters of incoming packets to these, and add the ingress qdisc for them. Raises OSError."""
     if not has_ingress(netlink, index):
         send(netlink, [tc.new_ingress(index), *_added(index, INGRESS, filters)])
     else:
@@ -125,20 +125,20 @@ def make_filters(netlink: Rtnetlink, index: int, filters: Mapping[FilterKey, Fil
 
 
 def has_ingress(netlink: Rtnetlink, index: int) -> bool:
-    """Whether the interface has an ingress qdisc."""
+    """Whether an interface has an ingress qdisc."""
     found = map(tc.header, netlink.dump(tc.RTM_GETQDISC, tc.dump_request(index)))
     return any(at == index and handle == INGRESS for at, handle, _, _ in found)
 
 
 def missing_filters(netlink: Rtnetlink, index: int, parent: int, filters: Mapping[FilterKey, Filter]) -> list[str]:
-    """In words, how many of these filters an interface has not; empty where it has all."""
+    """How many of these filters an interface lacks, in words; empty where it has all."""
     found = {key: spec for key, (_, spec) in _read_filters(netlink, index, parent).items()}
     missing = sum(found.get(key) != spec for key, spec in filters.items())
     return [f"{missing} of its {len(filters)} filters are missing"] if missing else []
 
 
 def _filters(netlink: Rtnetlink, index: int, parent: int, wanted: Mapping[FilterKey, Filter]) -> Iterator[Request]:
-    """What leads to these filters. Keys of a filter cannot be changed: another one takes its place."""
+    """The changes that lead to the wanted filters; a filter's keys cannot change, so it is replaced."""
     found = _read_filters(netlink, index, parent)
     for (priority, number), (handle, spec) in found.items():
         if wanted.get((priority, number)) != spec:
@@ -158,6 +158,6 @@ def _read_filters(netlink: Rtnetlink, index: int, parent: int) -> dict[FilterKey
 
 
 def send(netlink: Rtnetlink, requests: list[Request]) -> None:
-    """Send requests in one batch. Raises OSError with the kernel's words for the first one that it refused."""
+    """Send requests in one batch. Raises OSError with the kernel's words for the first one refused."""
     for refusal in netlink.batch(requests):
         raise OSError(refusal.errno, refusal.text)

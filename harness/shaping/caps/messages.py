@@ -56,7 +56,7 @@ def header(body: memoryview) -> tuple[int, int, int, int]:
 
 
 def kind_and_options(body: memoryview) -> tuple[str, memoryview]:
-    """Of a message of a dump."""
+    """Kind and options in a message of a dump."""
     found = attrs(body[_TCMSG.size :])
     return string(found, _KIND), memoryview(found.get(_OPTIONS, b""))
 
@@ -75,13 +75,13 @@ def new_root(index: int, default: int = REST) -> Request:
 
 
 def set_shortening(index: int, shortening: int) -> Request:
-    """Makes every frame count so many bytes less below a root that is there."""
+    """Makes every frame below an existing root count ``shortening`` bytes less."""
     stab = attr(_STAB, attr(1, _SIZE.pack(0, 0, 0, -shortening, 0, 0, 0, 0))) if shortening else b""
     return raw_request(RTM_NEWQDISC, 0, index, ROOT, _TC_H_ROOT, "htb", stab)
 
 
 def read_shortening(body: memoryview) -> int:
-    """Of a root's message of a dump."""
+    """The shortening in a root's message of a dump."""
     stab = attrs(attrs(body[_TCMSG.size :]).get(_STAB, b"")).get(1)
     return -_SIZE.unpack_from(stab)[3] if stab else 0
 
@@ -99,7 +99,7 @@ def set_class(index: int, number: int, parent: int, spec: HtbClass) -> Request:
 
 
 def read_class(options: memoryview, *, leaf: bool) -> HtbClass:
-    """Of the options of a class in a dump; the quantum of one that has classes below it means nothing."""
+    """The class in a message's options; without ``leaf`` its quantum is 0, because the kernel does not use it."""
     found = attrs(options)
     parms = found[_HTB_PARMS]
     rate, ceil = _RATE.unpack_from(parms), _RATE.unpack_from(parms, _RATE.size)
@@ -109,7 +109,7 @@ def read_class(options: memoryview, *, leaf: bool) -> HtbClass:
 
 
 def set_leaf(index: int, number: int, kind: str, options: bytes) -> Request:
-    """Adds, changes or replaces the qdisc of a class. The kernel chooses its handle: another kind needs another one."""
+    """Adds, changes or replaces a class's qdisc; the kernel chooses the handle, because a new kind needs a new one."""
     flags = NLM_F_CREATE | NLM_F_REPLACE
     return raw_request(RTM_NEWQDISC, flags, index, 0, ROOT | number, kind, attr(_OPTIONS, options))
 
@@ -130,5 +130,5 @@ def drop_ingress(index: int) -> Request:
 
 
 def new_ingress(index: int) -> Request:
-    """Adds the qdisc that sees what comes in."""
+    """Adds the qdisc for incoming packets."""
     return raw_request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, index, INGRESS, _TC_H_INGRESS, "ingress")

@@ -1,7 +1,7 @@
-"""Reads what capacities' htb trees have counted, ten times a second; see shaping/meter.py.
+"""Reads the counters of capacities' htb trees ten times a second; see shaping/meter.py.
 
-It asks for a tree's one class and its root: a dump of all classes and leaves of a node with many neighbours would cost
-more than all that is sampled there otherwise.
+It asks only for a tree's root and its TOTAL class: for a node with many neighbours, a dump of all classes and leaves
+would cost more than the rest of the sampling.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from harness.shaping.qdisc import PASSING_BYTE_S, ROOT
 
 
 def read_tree(netlink: Rtnetlink, index: int) -> Counts | None:
-    """What a capacity's tree on an interface has counted; None where there is none, or it never limits.
+    """The counters of a capacity's tree on an interface; None where there is none, or it never limits.
 
-    What was dropped and what waits is that of the whole tree; sent are frames as they are, whatever overhead a rate
-    counts. Raises OSError.
+    Bytes sent are those of the frames, without the overhead that the rate counts. Raises OSError.
     """
     passed = read_passed(netlink, index, TOTAL)
     root = netlink.ask(tc.RTM_GETQDISC, tc.about(index, ROOT)) if passed else None
@@ -30,7 +29,7 @@ def read_tree(netlink: Rtnetlink, index: int) -> Counts | None:
 
 
 def read_passed(netlink: Rtnetlink, index: int, number: int) -> tuple[int, int] | None:
-    """Packets and bytes that passed a class of an interface; None where it is not there, or never limits."""
+    """Packets and bytes that a class has sent; None where there is no such class, or it never limits."""
     body = netlink.ask(tc.RTM_GETTCLASS, tc.about(index, ROOT | number))
     if body is None or tc.read_class(tc.kind_and_options(body)[1], leaf=False).rate == PASSING_BYTE_S:
         return None

@@ -1,7 +1,4 @@
-"""One probe per kernel feature of shared capacity and of queue disciplines, on the current namespace's loopback.
-
-See kernel_probes; these import no pyroute2.
-"""
+"""Probes for shared capacities and queue disciplines, on the current namespace's loopback; see kernel_probes."""
 
 from __future__ import annotations
 
@@ -25,26 +22,26 @@ _RATE = 10**6
 
 
 def ifb() -> str:
-    """A device whose qdiscs hold what came in elsewhere."""
+    """An ifb device."""
     with Rtnetlink() as netlink:
         make_ifb(netlink, _DEVICE)
     return ""
 
 
 def mirred() -> str:
-    """A filter on what comes in that redirects."""
+    """A filter that redirects incoming packets."""
     return _redirect(1)
 
 
 def skbedit() -> str:
-    """The same, which names a class too."""
+    """The same, which also names a class."""
     return _redirect(2)
 
 
 def _redirect(number: int) -> str:
-    """With the class's action from the second on."""
+    """Add a filter with this number; from 2 on it also names a class."""
     with Rtnetlink() as netlink:
-        netlink.batch([tc.new_ingress(_LOOPBACK)])  # refused where the probe before has made it
+        netlink.batch([tc.new_ingress(_LOOPBACK)])  # refused where an earlier probe has made it
         redirect = u32.by_prefix("src", _SOURCE, ROOT | 1 if number > 1 else 0, _LOOPBACK)
         send(netlink, [u32.set_filter(_LOOPBACK, INGRESS, number, 1, redirect)])
     return ""

@@ -1,4 +1,4 @@
-"""The htb tree of a shared capacity that stands apart from the links' own tree.
+"""The htb tree of a shared capacity that is not part of a node's own tree.
 
 ::
 
@@ -9,11 +9,10 @@
          `- class 1:fffe          what belongs to no flow
              `- bfifo (auto)
 
-The tree is built once and changed in place: a capacity that is taken away becomes one that never limits. Nothing that
-is queued is lost, unless another queue discipline takes the place of one.
+The tree is built once and changed in place: a capacity that is removed becomes one that never limits. No queued packet
+is lost, unless the queue discipline changes.
 
-A tree is two mappings, of classes and of leaves, both for what is wanted and for what the kernel has: what differs is
-what has to be sent.
+A tree, wanted or read from the kernel, is two mappings, of classes and of leaves; their differences must be sent.
 """
 
 from __future__ import annotations
@@ -33,26 +32,26 @@ from harness.shaping.qdisc import PASSING_BYTE_S
 TOTAL: Final = 0xFFFF
 """Minor number of the class that has the capacity's rate."""
 REST: Final = 0xFFFE
-"""Minor number of the class of what belongs to no flow."""
+"""Minor number of the class for packets that belong to no flow."""
 TICK_NS: Final = 64
 """Of the kernel's times in htb (include/net/pkt_sched.h: PSCHED_SHIFT)."""
 _U32_MAX: Final = 0xFFFFFFFF
 _OWN_SHARE: Final = 10
-"""A flow's own rate is a tenth of an equal share: what it is owed without borrowing must never exceed the capacity."""
+"""A flow's own rate is a tenth of an equal share, because the sum of own rates must not exceed the capacity."""
 _BURST_SECONDS: Final = 1e-3
-"""Of the capacity: as late as a timer may be, without a loss of rate."""
+"""Depth of the bucket: a timer may be so late without a loss of rate."""
 _PASSING_QUANTUM: Final = 60_000
 """Bytes, where nothing limits."""
 
 
 @dataclass(frozen=True)
 class CapTree:
-    """A tree, as it is wanted or as it was read.
+    """A tree, wanted or read.
 
     Args:
         classes: by minor number.
-        leaves: by minor number of the class that has it.
-        shortening: bytes that a frame counts less than it has (a negative overhead, which htb itself does not know).
+        leaves: by minor number of their classes.
+        shortening: bytes by which a frame counts less than it has (a negative overhead, which htb itself lacks).
     """
 
     classes: Mapping[int, HtbClass] = field(default_factory=dict)
@@ -61,13 +60,13 @@ class CapTree:
 
 
 def cap_tree(capacity: Capacity | None, flows: int, mtu: int) -> CapTree:
-    """The tree that a capacity asks for.
+    """The tree of a capacity.
 
     Args:
-        capacity: the limit; None: it never limits, and the leaves may be what they are.
+        capacity: the limit; None: the tree never limits, and any leaves will do.
         flows: how many share it; their classes are 1:1 and following.
-        mtu: of the network. Of super-packets, it is taken for granted that the network has none larger than this
-            capacity bears: what else limits them must not change the tree.
+        mtu: of the network. The tree is made for the largest super-packets that this capacity allows, so that it does
+            not depend on the network's other limits.
     """
     numbers = (*range(1, flows + 1), REST)
     if capacity is None:
@@ -95,11 +94,11 @@ def _ticks(size: float, rate: int) -> int:
 
 
 def held_capacity(found: CapTree, wanted: Capacity | None, flows: int) -> Capacity | None:
-    """The capacity that a tree enforces, in the words of the one that is wanted where it is the same.
+    """The capacity that a tree enforces, in the wanted one's units where they are equal.
 
     Args:
-        found: as it was read.
-        wanted: what it should be.
+        found: the tree that was read.
+        wanted: the capacity that it should enforce.
         flows: how many share it.
     """
     total = found.classes.get(TOTAL)
@@ -116,7 +115,7 @@ def held_capacity(found: CapTree, wanted: Capacity | None, flows: int) -> Capaci
 
 
 def differences(wanted: CapTree, found: CapTree) -> Iterator[str]:
-    """What the kernel reports otherwise, in words."""
+    """How the tree that was read differs from the wanted one, in words."""
     for number, class_ in wanted.classes.items():
         if number not in found.classes:
             yield f"class {number:x} is missing"

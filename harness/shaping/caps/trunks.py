@@ -1,4 +1,4 @@
-"""Trunks on netem: in the bridge's namespace, frames from one region to another go through an htb tree on an ifb.
+"""Trunks of the netem engine: in the bridge's namespace, frames between regions pass an htb tree on an ifb.
 
 ::
 
@@ -7,8 +7,8 @@
      of node 0)
         `- skbedit priority 1:m, mirred redirect -> ifb7, whose root is caps/tree.py: a class per edge of the trunk
 
-The port is the sender of the edge, the final destination leads to its receiver: so the class needs no filters on the
-ifb, of which each packet would have to try as many as pairs of nodes have a path across the trunk.
+The port gives the edge's sender, the final destination its receiver. So the ifb needs no filters, of which each packet
+would have to try as many as there are pairs of nodes with a path across the trunk.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from harness.shaping.qdisc import ROOT
 from harness.shaping.u32 import Filter
 
 MAX_EDGES: Final = 30_000
-"""Of a trunk: the kernel has 32767 handles for the queues of one tree."""
+"""Edges of a trunk at most: the kernel has 32767 handles for the queues of one tree."""
 _DISCOVERY: Final = 1
 
 
@@ -46,8 +46,8 @@ class BridgeTrunk:
     Args:
         name: e.g. ``eu->us``.
         device: name of its ifb.
-        capacity: what its edges share; None: nothing limits them any more.
-        edges: that cross it, by number from 1.
+        capacity: what its edges share; None: it does not limit.
+        edges: that cross it; their classes are 1:1 and following.
     """
 
     name: str
@@ -57,7 +57,7 @@ class BridgeTrunk:
 
 
 def bridge_trunks(plan: NetworkPlan) -> list[BridgeTrunk]:
-    """Every way from one region to another, whether it has a limit or not."""
+    """Every ordered pair of regions as a trunk, with or without a limit."""
     home = {rank: region for region, ranks in plan.regions.items() for rank in ranks}
     crossing: dict[tuple[str, str], list[Pair]] = {(a, b): [] for a in plan.regions for b in plan.regions if a != b}
     for src, dst in sorted(plan.edges):
@@ -70,7 +70,7 @@ def bridge_trunks(plan: NetworkPlan) -> list[BridgeTrunk]:
 
 
 def apply_trunks(plan: NetworkPlan) -> dict[str, CapStatus]:
-    """Limit a network's trunks in the current namespace, its bridge's, and read them back. Raises HarnessError."""
+    """Limit a network's trunks in the bridge's namespace, the current one, and read them back. Raises HarnessError."""
     with Rtnetlink() as netlink:
         for trunk in _made(plan):
             if len(trunk.edges) > MAX_EDGES:
@@ -89,13 +89,13 @@ def apply_trunks(plan: NetworkPlan) -> dict[str, CapStatus]:
 
 
 def observe_trunks(plan: NetworkPlan) -> dict[str, CapStatus]:
-    """Read them back. Raises HarnessError where their filters are not what they should be."""
+    """Read the trunks back. Raises HarnessError where a tree or a filter is wrong."""
     with Rtnetlink() as netlink:
         return _read(netlink, plan)
 
 
 def _made(plan: NetworkPlan) -> list[BridgeTrunk]:
-    """Those that have a limit, or had one."""
+    """The trunks that have a limit, or had one."""
     return [one for one in bridge_trunks(plan) if one.capacity is not None or find_ifb(one.device) is not None]
 
 
@@ -114,7 +114,7 @@ def _read(netlink: Rtnetlink, plan: NetworkPlan) -> dict[str, CapStatus]:
 
 
 def _filters(plan: NetworkPlan) -> dict[str, dict[FilterKey, Filter]]:
-    """By port of the bridge, what its node sends across trunks: by final destination, to the class of the edge."""
+    """The filters of every port of the bridge: by final destination, to the trunk's class for the edge."""
     crossing = {
         edge: (ROOT | flow, device)
         for trunk in _made(plan)

@@ -1,6 +1,6 @@
-"""A node's uplink where its links are made in user space, at their receivers: an htb tree on its own interface.
+"""A node's uplink with the user-space engine: an htb tree on the node's interface.
 
-Not for the engine that has a tree of its own there (netem): that one makes the uplink in it.
+The netem engine makes the uplink in its own tree.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def apply_uplink(netlink: Rtnetlink, node: NodePlan, index: int) -> None:
 
     Args:
         netlink: in its namespace.
-        node: its plan; without an uplink, one that was there never limits again.
+        node: its plan; a plan without an uplink makes an earlier one's tree never limit.
         index: of its interface.
     """
     if node.shape.uplink is None and not has_tree(netlink, index):
@@ -58,7 +58,7 @@ def with_uplink(status: NodeStatus, node: NodePlan, index: int) -> NodeStatus:
 
 @contextlib.contextmanager
 def cap_errors(rank: int, what: str) -> Iterator[None]:
-    """What the kernel refuses in this block is a NodeError."""
+    """Turn OSErrors in this block into NodeErrors."""
     try:
         yield
     except OSError as problem:
@@ -67,7 +67,7 @@ def cap_errors(rank: int, what: str) -> Iterator[None]:
 
 
 def _filters(node: NodePlan) -> Mapping[FilterKey, Filter]:
-    """By destination, to the class of the next hop."""
+    """Filters by destination, to the class of the next hop."""
     filters = {(_DISCOVERY, number): spec for number, spec in enumerate(u32.discovery(u32.UNSHAPED), 1)}
     filters[_ARP, 1] = u32.arp()
     return filters | flow_filters("dst", node, node.egress)
