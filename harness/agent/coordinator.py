@@ -24,6 +24,7 @@ from harness.agent.protocol import (
 from harness.agent.scenario_player import stamp
 from harness.agent.silence import PEER_SECONDS, Silence
 from harness.errors import NodeError
+from harness.model.format import first_few
 
 _TELL_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.05
@@ -106,7 +107,9 @@ class Coordinator:
             await asyncio.sleep(_TELL_SECONDS)
             if not self.lifecycle.went and self.lifecycle.missing:
                 waited = time.monotonic() - began
-                self._tell(f"waiting for rank {_few(self.lifecycle.missing)} to shape its links ({waited:.0f} s)")
+                self._tell(
+                    f"waiting for rank {first_few(self.lifecycle.missing, 8)} to shape its links ({waited:.0f} s)"
+                )
 
     async def done(self, code: int) -> None:
         await self._ended(0, code)
@@ -244,7 +247,3 @@ class Coordinator:
                     self._send_to_all(news, {rank, *message.get("asked", ())})
                 if message.get("answer"):
                     self._send(rank, {"do": "edits", **self._edits.to_json()})
-
-
-def _few(ranks: list[int]) -> str:
-    return ", ".join(map(str, ranks[:8])) + (" and others" if len(ranks) > 8 else "")

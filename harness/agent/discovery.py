@@ -17,6 +17,7 @@ from typing import Final
 from harness.agent.aside import aside
 from harness.errors import UnavailableError
 from harness.model.address import DEFAULT_IPV6, INTERFACE, Addressing
+from harness.model.format import first_few
 
 _SIOCGIFNETMASK: Final = 0x891B
 _POLL_SECONDS: Final = 0.1
@@ -108,17 +109,13 @@ def find_all(
         now = time.monotonic()
         if now - began > patience:
             raise UnavailableError(
-                f"these nodes did not start within {patience:.0f} s (START_TIMEOUT): {_some(missing)}"
+                f"these nodes did not start within {patience:.0f} s (START_TIMEOUT): {first_few(missing)}"
                 + (why or "; check that NODES is the number of containers, and that their names resolve")
             )
         if now - logged > _TELL_SECONDS:
             logged = now
-            tell(f"waiting for {_some(missing)} to start ({now - began:.0f} s){why}")
+            tell(f"waiting for {first_few(missing)} to start ({now - began:.0f} s){why}")
         time.sleep(_POLL_SECONDS)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def addressing_of(places: Sequence[Place]) -> Addressing:

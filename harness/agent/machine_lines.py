@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.model.format import format_time
+from harness.model.format import first_few, format_time
 from harness.model.machines import Machines, Path
 from harness.model.plan import NetworkPlan
 
@@ -12,7 +12,6 @@ _WRONG_SECONDS = 1.0
 """Clocks that NTP sets are within milliseconds."""
 _MOVED_SECONDS = 0.01
 """Clock changes above this are logged: NTP slews less in a minute, unless the clock was far off."""
-_MOST_NAMED = 4
 
 
 def machine_lines(machines: Machines, plan: NetworkPlan, before: Machines | None = None) -> Iterator[str]:
@@ -29,8 +28,8 @@ def machine_lines(machines: Machines, plan: NetworkPlan, before: Machines | None
         yield "clocks: " + ", ".join(_clock(rank, path) for rank, path in moved.items())
     if wrong := [rank for rank, path in moved.items() if abs(path.ahead) >= _WRONG_SECONDS]:
         yield (
-            f"clocks: set those of the machines of rank 0 and {_ranks(wrong)} by NTP (timedatectl set-ntp true); links,"
-            " jobs and round trips are not affected, and reports correct the times of records by the measured offsets"
+            f"clocks: set those of the machines of rank 0 and {first_few(wrong)} by NTP (timedatectl set-ntp true);"
+            " links, jobs and round trips are not affected, and reports correct the times of records by these offsets"
         )
     if before is None:
         yield from _paths(machines)
@@ -72,12 +71,7 @@ def _too_near(machines: Machines, plan: NetworkPlan) -> Iterator[str]:
         if path and 0 < asked < path.rtt:
             found.append(f"{a}-{b} ({format_time(asked)} of {format_time(path.rtt)})")
     if found:
-        more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
         yield (
             f"path: the plan requests shorter round trips than there are between the machines:"
-            f" {', '.join(found[:_MOST_NAMED])}{more}; place these nodes on one machine, or request longer delays"
+            f" {first_few(found)}; place these nodes on one machine, or request longer delays"
         )
-
-
-def _ranks(ranks: list[int]) -> str:
-    return ", ".join(map(str, ranks[:_MOST_NAMED])) + (" and others" if len(ranks) > _MOST_NAMED else "")

@@ -26,7 +26,7 @@ from harness.agent.job import as_user
 from harness.agent.log import say
 from harness.agent.protocol import PORTS
 from harness.agent.result_files import LONGEST_NAME, MOST_BYTES, ResultFile, chosen, result_files, safe_name
-from harness.model.format import format_size
+from harness.model.format import first_few, format_size
 from harness.model.units import Size
 
 PORT: Final = PORTS[2]
@@ -34,7 +34,6 @@ PORT: Final = PORTS[2]
 _CHUNK: Final = 1 << 18
 _LONGEST: Final = 8 * LONGEST_NAME
 _PATIENCE: Final = 15.0
-_MOST_NAMED: Final = 4
 
 
 def _line(writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> None:
@@ -87,8 +86,7 @@ async def send_results(
         ("in folders too deep, or with such names,", others),
     ):
         if lost:
-            more = f" and {len(lost) - _MOST_NAMED} more" if len(lost) > _MOST_NAMED else ""
-            tell(f"results {kind} are not sent to rank 0, so these are lost: {', '.join(lost[:_MOST_NAMED])}{more}")
+            tell(f"results {kind} are not sent to rank 0, so these are lost: {first_few(lost)}")
 
 
 async def _send(
@@ -149,8 +147,8 @@ class Results:
         parts = [f"{self.files} files of other ranks ({format_size(self.size)}) came here"] if self.files else []
         if missing:
             why = ", which is gone" if len(missing) == 1 and missing[0] in gone else ""
-            why = why or (f"; gone: {_few(gone)}" if gone else "") + (f" ({self.problem})" if self.problem else "")
-            parts.append(f"not those of rank {_few(missing)}{why}")
+            why = why or (f"; gone: {first_few(gone)}" if gone else "") + (f" ({self.problem})" if self.problem else "")
+            parts.append(f"not those of rank {first_few(missing)}{why}")
         return "results: " + ", ".join(parts) if parts else ""
 
     async def _visited(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -221,7 +219,3 @@ async def _copy(reader: asyncio.StreamReader, write: Callable[[bytes], object], 
             raise OSError("the connection ended within a file")
         write(data)
         size -= len(data)
-
-
-def _few(ranks: Sequence[int]) -> str:
-    return ", ".join(map(str, ranks[:_MOST_NAMED])) + (" and others" if len(ranks) > _MOST_NAMED else "")

@@ -12,6 +12,7 @@ from harness.cli import networks, options
 from harness.cli.console import err
 from harness.cli.output import note, print_json, say, show
 from harness.model.address import full_frame
+from harness.model.format import first_few
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import parse_pairs, undirected
 from harness.verify.caps import shape_alone
@@ -30,7 +31,7 @@ EPILOG = options.examples(
     then="Exit code 1 if an edge is off, was changed meanwhile, or is too slow to be measured.",
 )
 _NAMED: Final = 4
-"""The most rows or edges that a line names."""
+"""The most rows that a line names."""
 
 
 def register(app: typer.Typer) -> None:
@@ -104,5 +105,4 @@ def _problems(rows: Sequence[Verdict | CapVerdict], plan: NetworkPlan, ipv6: boo
 
 def _edges(rows: Iterable[Row]) -> str:
     """The places of rows (directed edges, nodes, trunks), each once, as a text."""
-    names = list(dict.fromkeys(row.place for row in rows))
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return first_few(list(dict.fromkeys(row.place for row in rows)))

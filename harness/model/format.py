@@ -153,6 +153,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
+def first_few(items: Sequence[object], most: int = 4) -> str:
+    """The first items as a list, and how many more there are: ``a, b, c, d and 3 more``."""
+    return ", ".join(map(str, items[:most])) + (f" and {len(items) - most} more" if len(items) > most else "")
+
+
 def _scaled(value: float, units: Sequence[tuple[str, float]], digits: int, suffix: str = "") -> str:
     """The number in the largest unit in which it rounds to at least 1."""
     fits = (one for one in units if float(format_number(abs(value) / one[1], digits)) >= 1)
