@@ -32,7 +32,8 @@ from harness.model.opportunities import MS, Opportunities
 from harness.model.units import Size, Time
 from harness.networks.network import Network
 from harness.scenario.deliveries import rates
-from harness.scenario.player import Played, Player
+from harness.scenario.played import Played
+from harness.scenario.player import Player
 from harness.scenario.scenario_file import load_scenario
 from harness.shaping.base import Engine
 from harness.shaping.detect import choose_engine, make_engine

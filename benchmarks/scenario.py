@@ -27,7 +27,8 @@ from harness.model.format import format_share, format_time
 from harness.model.link import LinkShape
 from harness.model.units import Rate, Time
 from harness.networks.network import Network
-from harness.scenario.player import Played, Player
+from harness.scenario.played import Played
+from harness.scenario.player import Player
 from harness.scenario.scenario_file import load_scenario
 from harness.shaping.base import Engine
 from harness.shaping.detect import choose_engine, make_engine

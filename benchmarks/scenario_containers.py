@@ -13,7 +13,8 @@ from benchmarks.containers import HARNESS, IMAGE, NETWORK, SUBNET6, timed
 from benchmarks.report import table
 from benchmarks.scenario import acknowledged, every_edge
 from harness.cli.networks import find_network
-from harness.scenario.player import Played, Player
+from harness.scenario.played import Played
+from harness.scenario.player import Player
 from harness.scenario.scenario_file import load_scenario
 
 NODES: Final = 8

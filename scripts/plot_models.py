@@ -16,10 +16,10 @@ from typing import Final
 import altair
 import vl_convert
 
+from harness.scenario.actions.nodes import Preemptions
 from harness.scenario.models.catalogue import MODELS
 from harness.scenario.models.model import WAYS, LinkModel
 from harness.scenario.models.spot_preemption import NAME as PREEMPTIONS
-from harness.scenario.preemptions import Preemptions
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "models"
 SEED: Final = "1"
