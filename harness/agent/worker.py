@@ -67,7 +67,7 @@ class Worker:
         self._names, self._stops = names, stops
         self._writer: asyncio.StreamWriter | None = None
         self._code: int | None = None
-        self._away = False
+        self._away = self._stopping = False
         self._confirming: asyncio.TimerHandle | None = None
 
     @property
@@ -127,7 +127,8 @@ class Worker:
                 return
             if self._writer is None:  # the first message has rank 0's changes of the links, which are applied now
                 self._writer = writer
-                self._say({"do": "shaped"})
+                if not self._stopping:  # else a rank 0 that was restarted would start the job again
+                    self._say({"do": "shaped"})
                 if self._code is not None:
                     self._say({"do": "done", "code": self._code})
                 elif self._away:
@@ -197,6 +198,7 @@ class Worker:
         if self._code is not None:
             self._take({"do": "end", "code": GONE})
         elif self._stops:
+            self._stopping = True
             self._take({"do": "stop", "rank": rank, "code": GONE})
 
     def give_up(self, why: str) -> None:

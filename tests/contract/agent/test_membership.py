@@ -284,6 +284,8 @@ def test_a_rank_0_that_is_restarted_before_anybody_missed_it_is_known_to_have_be
         await hub.end()
         again = node(0)
         await until(lambda: all({"do": "stop", "rank": 0, "code": GONE} in n.heard for n in (one, two)))
+        await asyncio.sleep(0.5)
+        assert "go" not in again.kinds(), "the others still stop their jobs"
         for other in (one, two):
             await other.membership.done(GONE)
         await until(lambda: "stop" in again.kinds())
