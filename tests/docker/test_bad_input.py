@@ -232,7 +232,8 @@ def test_more_nodes_than_compose_has_addresses_for(tmp_path):
         done = net.compose("up", "--abort-on-container-exit", "--exit-code-from", "node", code=None)
         assert took(began) < QUICK
         assert done.returncode != 0
-        assert "8 nodes do not fit" in net.logs()
+        # By the nodes that were up before Docker refused another, if one was.
+        assert "8 nodes do not fit" in net.logs() or "no available IPv4 addresses" in done.stderr, done.stderr
         net.compose("down")
         assert left(net.name) == []
 
