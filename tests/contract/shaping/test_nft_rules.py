@@ -23,6 +23,7 @@ from harness.shaping.userspace import nft_features, rules
 from harness.shaping.userspace.guard import Guard, links_chain
 from harness.shaping.userspace.nfqueue import Nfqueue, accept_marked, verdict
 from harness.shaping.userspace.rules import Rule, Rules
+from tests.support.cli import wait_for
 from tests.support.veth import NEAR
 from tests.support.veth import cable as new_cable
 
@@ -114,7 +115,7 @@ def test_rules_can_be_added_later_and_keep_the_counters_of_those_before(netlink,
 def test_what_passes_is_sent_to_a_queue_in_one_step(netlink, cable):
     (source,) = (rule.source for rule in of("10.0.0.2"))
     rules.install(netlink, guard(cable.index), [Rule(source, None)])
-    assert cable.arrives("10.0.0.2")
+    wait_for(lambda: cable.arrives("10.0.0.2"))
     (passing,) = rules.read(netlink, guard(cable.index)).rules
     assert (passing.queue, passing.packets) == (None, 1)
     rules.add(netlink, [Rule(source, 100)], [passing])
@@ -132,7 +133,7 @@ def test_removed_rules_are_gone_and_may_be_removed_again(netlink, cable):
     for _ in range(2):
         rules.remove(netlink)
         assert rules.read(netlink, guard(cable.index)) == Rules(False, ())
-    assert all(cable.arrives(source) for source in cable.sources)
+    wait_for(lambda: all(cable.arrives(source) for source in cable.sources))
 
 
 def test_rules_of_another_interface_are_not_ours(netlink, cable):
@@ -185,7 +186,7 @@ def test_damage_is_seen_and_mended(netlink, cable, change):
 
 def test_without_a_listener_packets_are_dropped_and_counted(netlink, cable):
     *queued, unknown = cable.sources
-    assert all(cable.arrives(source) for source in cable.sources)
+    wait_for(lambda: all(cable.arrives(source) for source in cable.sources))
     rules.install(netlink, guard(cable.index), of(*queued))
     for source in queued:
         assert not cable.arrives(source)
@@ -245,7 +246,7 @@ def test_a_packet_let_go_with_a_mark_says_that_it_met_congestion(netlink, cable,
 
 def test_packets_that_come_by_another_interface_pass(netlink, cable):
     rules.install(netlink, guard(ELSEWHERE), of(*cable.sources))
-    assert all(cable.arrives(source) for source in cable.sources)
+    wait_for(lambda: all(cable.arrives(source) for source in cable.sources))
 
 
 @pytest.mark.parametrize("hook", [nft.EGRESS, nft.INGRESS])
@@ -262,7 +263,7 @@ def test_frames_are_dropped_as_they_leave_or_where_the_kernel_cannot_as_they_com
         else:
             rules.install(netlink, guard(cable.index), [Rule(IPv4Network("10.0.0.2"), None)])
             assert rules.read(netlink, guard(cable.index)).rooted
-            assert cable.arrives("10.0.0.2")
+            wait_for(lambda: cable.arrives("10.0.0.2"))
         with contextlib.suppress(OSError):  # the sender is told where it leaves
             cable.sends_frame(ETHERTYPE)
         with pytest.raises(TimeoutError):
