@@ -133,6 +133,8 @@ class Worker:
                     self._say({"do": "done", "code": self._code})
                 elif self._away:
                     self.away(True)
+                if self._leaving:  # what was said before the connection was there is lost
+                    self._say({"do": "bye"})
 
     def _meet(self, life: int) -> None:
         """Rank 0 answers. If it is another life of it, it was restarted, perhaps before anybody noticed."""

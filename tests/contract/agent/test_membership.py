@@ -296,6 +296,26 @@ def test_a_rank_0_that_is_restarted_before_anybody_missed_it_is_known_to_have_be
     play(scene)
 
 
+def test_a_goodbye_is_said_again_where_the_connection_was_away(present):
+    """Else rank 0 would wait for it for as long as the node waits for rank 0's end."""
+
+    async def scene(node):
+        hub, one, two = node(0), node(1), node(2)
+        await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
+        for other in (hub, one, two):
+            await other.membership.done(0)
+        await until(lambda: all("end" in n.kinds() for n in (hub, one, two)))
+        leaving = [asyncio.ensure_future(one.membership.leave())]
+        one.membership._writer.transport.abort()
+        one.membership._writer = None
+        leaving += [asyncio.ensure_future(n.membership.leave()) for n in (two, hub)]
+        await asyncio.wait_for(leaving[-1], 10)
+        present.discard("zero")
+        await asyncio.wait_for(asyncio.gather(*leaving), 10)
+
+    play(scene)
+
+
 def test_only_who_has_a_ranks_address_speaks_for_it(monkeypatch):
     async def scene(node):
         monkeypatch.setitem(globals(), "where", lambda rank=0: "127.0.0.1" if rank == 0 else "127.0.0.9")
