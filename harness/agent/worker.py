@@ -127,7 +127,7 @@ class Worker:
                 return
             if self._writer is None:  # the first message has rank 0's changes of the links, which are applied now
                 self._writer = writer
-                if not self._stopping:  # else a rank 0 that was restarted would start the job again
+                if not (self._stopping or self._leaving):  # else a rank 0 that was restarted would start its job
                     self._say({"do": "shaped"})
                 if self._code is not None:
                     self._say({"do": "done", "code": self._code})
@@ -192,7 +192,7 @@ class Worker:
         """See Membership; without rank 0, each node decides alone."""
         if self.alone or self._leaving:
             return
-        self.alone = True
+        self.alone, self._stopping = True, self._stops
         self._silence.forget(rank)
         if self._writer is not None:
             self._writer.transport.abort()
@@ -200,7 +200,6 @@ class Worker:
         if self._code is not None:
             self._take({"do": "end", "code": GONE})
         elif self._stops:
-            self._stopping = True
             self._take({"do": "stop", "rank": rank, "code": GONE})
 
     def give_up(self, why: str) -> None:

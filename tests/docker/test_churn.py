@@ -52,7 +52,7 @@ def ended(net, ranks, bound=BOUND):
     """Wait until these have ended, no longer than the bound; what all have said."""
     began = time.monotonic()
     while any(net.state(rank)["Running"] for rank in ranks):
-        assert took(began) < bound, net.logs()
+        assert took(began) < bound, f"{[rank for rank in ranks if net.state(rank)['Running']]} go on:\n{net.logs()}"
         time.sleep(0.4)
     return net.logs()
 

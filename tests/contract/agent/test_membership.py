@@ -296,6 +296,22 @@ def test_a_rank_0_that_is_restarted_before_anybody_missed_it_is_known_to_have_be
     play(scene)
 
 
+def test_a_rank_0_that_is_restarted_once_jobs_have_ended_does_not_start_its_own(present):
+    async def scene(node):
+        hub, one, two = node(0), node(1), node(2)
+        await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
+        hub.membership.stopped(143)
+        await until(lambda: all({"do": "stop", "rank": 0, "code": 143} in n.heard for n in (one, two)))
+        await hub.end()
+        for other in (one, two):
+            other.membership._code = 143  # its job ended when nobody listened
+        again = node(0)
+        await until(lambda: "stop" in again.kinds())
+        assert "go" not in again.kinds()
+
+    play(scene)
+
+
 def test_a_goodbye_is_said_again_where_the_connection_was_away(present):
     """Else rank 0 would wait for it for as long as the node waits for rank 0's end."""
 
