@@ -43,7 +43,7 @@ RECEIVE = textwrap.dedent(
         waiting.append(made)
     print("ready", flush=True)
     sys.stdin.readline()  # all is sent
-    time.sleep(0.5)
+    time.sleep(1)
     left = []
     for made in waiting:
         try:
