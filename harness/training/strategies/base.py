@@ -148,7 +148,7 @@ class Strategy(ABC):
     def abandon(self) -> None:  # noqa: B027
         """Forget communication in flight and drop what uses the process group: it has failed and is destroyed next.
 
-        ``state`` is called afterwards, or nothing is.
+        ``state`` is called afterwards, or nothing is; or this again, where the next group fails before it has begun.
         """
 
     def state(self) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class Ddp(Strategy):
 
     def abandon(self) -> None:
         """Drop torch's wrapper: destroyed after its group, it may hang (pytorch #56297)."""
-        del self._wrapped
+        vars(self).pop("_wrapped", None)
 
     def bytes_per_step(self) -> float:
         """One all_reduce of all gradients, or of their compressed form."""
