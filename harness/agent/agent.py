@@ -13,7 +13,7 @@ from harness.agent import manage_network
 from harness.agent.changes import Changes
 from harness.agent.control_socket import open_control_port, open_control_socket
 from harness.agent.coordinator import Coordinator
-from harness.agent.discovery import Place, watch
+from harness.agent.discovery import NameAddresses, watch
 from harness.agent.edits import Edits
 from harness.agent.heartbeats import DAEMON_GONE, NAMELESS, until_daemon_is_gone
 from harness.agent.job import GRACE_SECONDS, user_of
@@ -263,7 +263,7 @@ class Agent:
         if self._final is None:
             self._membership.lose(rank, NAMELESS if self._manage else "")
 
-    def _follow(self, places: Mapping[int, Place]) -> None:
+    def _follow(self, places: Mapping[int, NameAddresses]) -> None:
         if self._settings.plan is None and self._final is None and (message := self._changes.moved(places)):
             self._take(message)
             self._membership.share(message)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
-from harness.agent.discovery import Place
-from harness.agent.edits import Edits, NodeLimits, edited_plan
+from harness.agent.discovery import NameAddresses
+from harness.agent.edits import Edits, LimitEdit, edited_plan
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
 from harness.agent.protocol import Message
@@ -38,7 +38,7 @@ class Changes:
         links.plan = edited_plan(links.plan, taken)
         edges = [one for one in taken if isinstance(one, PlannedEdge)]
         ours = [edge for edge in edges if links.engine.enforced_at(edge.pair) == links.rank]
-        resized = any(isinstance(one, NodeLimits) and one.rank == links.rank for one in taken)
+        resized = any(isinstance(one, LimitEdit) and one.rank == links.rank for one in taken)
         if ours or resized or before != links.plan.network_wide:
             touched = {edge.dst if edge.src == links.rank else edge.src for edge in ours}
             self._attempt(lambda: links.apply(touched))
@@ -61,7 +61,7 @@ class Changes:
         links.plan = edited_plan(links.plan, self._edits.merge(message))
         return None if message["touched"] is None else links.apply(message["touched"])
 
-    def moved(self, places: Mapping[int, Place]) -> Message | None:
+    def moved(self, places: Mapping[int, NameAddresses]) -> Message | None:
         """A message with all nodes' addresses, if one of these places differs from the plan."""
         net = self._links.plan.addressing
         fours, sixes = list(net.given4), list(net.given6)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Exchange:
+class ClockExchange:
     """A request and its answer: four times in seconds, each by the clock of the machine where it happened.
 
     Args:
@@ -33,7 +33,7 @@ class Exchange:
         return ((self.received - self.sent) + (self.answered - self.arrived)) / 2
 
 
-def clock_ahead(exchanges: Sequence[Exchange]) -> tuple[float, float]:
+def clock_ahead(exchanges: Sequence[ClockExchange]) -> tuple[float, float]:
     """Seconds that the other's clock is ahead, and the uncertainty of that, plus or minus.
 
     It is that of the exchange with the shortest round trip: neither way can take less than no time, so the true value

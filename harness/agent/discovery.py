@@ -32,7 +32,7 @@ _ABSENT: Final = 2
 
 
 @dataclass(frozen=True)
-class Place:
+class NameAddresses:
     """The addresses of a name; ipv6 is None where the network has no IPv6."""
 
     ipv4: IPv4Address
@@ -43,7 +43,7 @@ class Unanswered(Exception):
     """The name server gave no answer."""
 
 
-def look_up(name: str) -> Place | None:
+def look_up(name: str) -> NameAddresses | None:
     """A node's addresses; None while it does not run: Docker's DNS forgets a container that has ended.
 
     Raises:
@@ -59,7 +59,7 @@ def look_up(name: str) -> Place | None:
     sixes = sorted(IPv6Address(text) for text in found if ":" in text)
     if not fours:
         raise Unanswered("the name server returned no IPv4 address")
-    return Place(fours[0], sixes[0] if sixes else None)
+    return NameAddresses(fours[0], sixes[0] if sixes else None)
 
 
 def find_all(
@@ -69,8 +69,8 @@ def find_all(
     *,
     ipv6: bool,
     swarm: bool = False,
-    look: Callable[[str], Place | None] = look_up,
-) -> list[Place]:
+    look: Callable[[str], NameAddresses | None] = look_up,
+) -> list[NameAddresses]:
     """Wait until every node has an address.
 
     Args:
@@ -85,13 +85,13 @@ def find_all(
         UnavailableError: nodes are missing after ``patience`` seconds, or one has ended meanwhile.
     """
 
-    def ask(name: str, unknown: Place | None) -> Place | None:
+    def ask(name: str, unknown: NameAddresses | None) -> NameAddresses | None:
         try:
             return look(name)
         except Unanswered:
             return unknown
 
-    found: dict[str, Place] = {}
+    found: dict[str, NameAddresses] = {}
     began = logged = checked = time.monotonic()
     why = "; a manager of the swarm knows why: docker stack ps NAME --no-trunc" if swarm else ""
     while True:
@@ -118,7 +118,7 @@ def find_all(
         time.sleep(_POLL_SECONDS)
 
 
-def addressing_of(places: Sequence[Place]) -> Addressing:
+def addressing_of(places: Sequence[NameAddresses]) -> Addressing:
     """The plan's addressing: the nodes' own addresses, in the subnets of our interface.
 
     Where nodes are in other subnets too, like pods on several machines, the subnets are widened until they hold all.
@@ -195,7 +195,7 @@ def ipv6_prefix() -> int | None:
     return None
 
 
-def places(names: Sequence[str], ranks: Iterable[int]) -> dict[int, Place | None]:
+def places(names: Sequence[str], ranks: Iterable[int]) -> dict[int, NameAddresses | None]:
     """The addresses of nodes now; None for a node that is gone. Nodes without an answer are left out."""
     found = {}
     for rank in ranks:
@@ -208,7 +208,7 @@ async def watch(
     names: Sequence[str],
     ranks: Sequence[int],
     lose: Callable[[int], None],
-    follow: Callable[[Mapping[int, Place]], None],
+    follow: Callable[[Mapping[int, NameAddresses]], None],
 ) -> None:
     """Look up nodes every two seconds, until cancelled.
 

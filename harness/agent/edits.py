@@ -21,7 +21,7 @@ Key = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class NodeLimits:
+class LimitEdit:
     """A node's uplink, downlink and share of a CPU."""
 
     rank: int
@@ -40,7 +40,7 @@ class NodeLimits:
         return f"the limits of node {self.rank}"
 
 
-Edited = PlannedEdge | NodeLimits
+Edited = PlannedEdge | LimitEdit
 
 
 @dataclass
@@ -114,7 +114,7 @@ def _read(message: Mapping[str, Any]) -> Iterator[tuple[int, Edited]]:
     for one in message.get("edits", ()):
         yield int(one["at"]), PlannedEdge.from_json(one["edge"])
     for one in message.get("nodes", ()):
-        yield int(one["at"]), NodeLimits.from_json(one["node"])
+        yield int(one["at"]), LimitEdit.from_json(one["node"])
 
 
 def _key(edited: Edited) -> Key:

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 from statistics import median
 from typing import Any, Final
 
-from harness.agent.clocks import Exchange, clock_ahead
+from harness.agent.clocks import ClockExchange, clock_ahead
 from harness.agent.protocol import LONGEST, Message, send
 from harness.model.machines import Path
 
@@ -51,14 +51,14 @@ async def ask(where: tuple[str, int], message: Message) -> dict[str, Any]:
         return await _asked(reader, writer, message)
 
 
-async def _exchanges(where: tuple[str, int]) -> list[Exchange]:
+async def _exchanges(where: tuple[str, int]) -> list[ClockExchange]:
     found = []
     async with _conversation(where) as (reader, writer):
         for _ in range(PINGS):
             began, sent = time.monotonic(), time.time()  # this order: a stall in between adds to the trip
             answer = await _asked(reader, writer, {"do": "time"})
             arrived = sent + time.monotonic() - began  # right even if our clock is set meanwhile
-            found.append(Exchange(sent, float(answer["received"]), float(answer["answered"]), arrived))
+            found.append(ClockExchange(sent, float(answer["received"]), float(answer["answered"]), arrived))
             await asyncio.sleep(_PAUSE)
     return found
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from harness.capture.capture import Capture
-from harness.capture.pairing import EdgeCount
+from harness.capture.pairing import PairedCount
 from harness.capture.points import points
 from harness.capture.session import PcapngSink, Session
 from harness.errors import HarnessError, InputError
@@ -34,7 +34,7 @@ class PacketCapture:
 
     def __init__(self, network: Network, pairs: Collection[Pair], path: Path, most: int) -> None:
         self._points = points(network.plan, pairs)
-        self._counts: Mapping[Pair, EdgeCount] = {}
+        self._counts: Mapping[Pair, PairedCount] = {}
         self._error: HarnessError | None = None
         self._end, begun = threading.Event(), threading.Event()
         try:
@@ -68,7 +68,7 @@ class PacketCapture:
         finally:
             begun.set()
 
-    def stop(self) -> Mapping[Pair, EdgeCount]:
+    def stop(self) -> Mapping[Pair, PairedCount]:
         """End the capture and return its counts by directed edge. May be called again.
 
         Raises:

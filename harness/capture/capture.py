@@ -24,7 +24,7 @@ _GONE_S: Final = 1.0
 _WHAT: Final = "record packets"
 
 
-class Recorder:
+class NodeCapture:
     """The program in one node.
 
     Args:
@@ -116,12 +116,12 @@ class Capture:
 
     def __init__(self, backend: Backend, points: Sequence[Point], most: int) -> None:
         self._backend, self._waiting = backend, list[Record]()
-        self._recorders: list[Recorder] = []
+        self._recorders: list[NodeCapture] = []
         numbered = list(enumerate(points))
         try:
             for rank in sorted({point.rank for point in points}):
                 mine = [(number, point) for number, point in numbered if point.rank == rank]
-                self._recorders.append(Recorder(backend, rank, mine, most))
+                self._recorders.append(NodeCapture(backend, rank, mine, most))
             for one in self._recorders:
                 one.ready()
         except BaseException:
@@ -156,7 +156,7 @@ class Capture:
             self._hear(open_)
         return self._ripe(None)
 
-    def _hear(self, recorders: Iterable[Recorder]) -> None:
+    def _hear(self, recorders: Iterable[NodeCapture]) -> None:
         for one in recorders:
             for record in one.hear():
                 heapq.heappush(self._waiting, record)

@@ -17,7 +17,7 @@ _REMEMBERED: Final = 200_000
 
 
 @dataclass
-class EdgeCount:
+class PairedCount:
     """Packets of a directed edge: sent, received, and matched (received and sent), with the time that these took."""
 
     sent: int = 0
@@ -40,7 +40,7 @@ class Pairing:
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._points = points
-        self.edges: dict[Pair, EdgeCount] = {point.pair: EdgeCount() for point in points}
+        self.edges: dict[Pair, PairedCount] = {point.pair: PairedCount() for point in points}
         self._sent: OrderedDict[int, deque[int]] = OrderedDict()
 
     def add(self, record: Record) -> int | None:

@@ -8,7 +8,7 @@ from typing import IO, Final, Protocol
 
 from harness.capture import pcapng
 from harness.capture.capture import Capture
-from harness.capture.pairing import EdgeCount, Pairing
+from harness.capture.pairing import PairedCount, Pairing
 from harness.capture.points import Point
 from harness.capture.record import Record
 from harness.errors import InputError
@@ -107,7 +107,7 @@ class Session:
             self._sink.flush()
 
     @property
-    def edges(self) -> Mapping[Pair, EdgeCount]:
+    def edges(self) -> Mapping[Pair, PairedCount]:
         """The packets of each directed edge."""
         return self._pairing.edges
 
@@ -123,7 +123,7 @@ class Session:
         ]
 
 
-def describe(edge: EdgeCount) -> str:
+def describe(edge: PairedCount) -> str:
     """The packets of an edge, in words."""
     text = f"{count(edge.sent, 'packet')} sent, {edge.received} received"
     if edge.sent > edge.received:

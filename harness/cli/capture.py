@@ -76,7 +76,7 @@ def capture(
 
     ends = points(network.plan, pairs)
     with _opened(file) as out, _ending() as came, Capture(network.backend, ends, most) as capture_:
-        sink = PcapngSink(out, ends, most) if out else _Lines(ends)
+        sink = PcapngSink(out, ends, most) if out else _RecordLines(ends)
         session = Session(capture_, ends, sink)
         named = ", ".join(one.edge for one in ends if one.side == "sent")
         note(f"recording {named if len(pairs) <= _NAMED else f'{len(pairs)} directed edges'}; Ctrl-C ends")
@@ -91,7 +91,7 @@ def capture(
         raise SystemExit(128 + came[0])
 
 
-class _Lines:
+class _RecordLines:
     """Prints a line for each record."""
 
     def __init__(self, ends: Sequence[Point]) -> None:

@@ -14,7 +14,7 @@ from harness.errors import HarnessError, NetworkStateError, PrivilegeError, Reco
 from harness.networks.registry import LocalRegistry
 
 if TYPE_CHECKING:
-    from harness.backends.docker.registry import DockerRegistry, Found
+    from harness.backends.docker.registry import DockerRegistry, FoundContainers
     from harness.networks.network import Network
 
 _DOCKER_SOCKET: Final = "/var/run/docker.sock"
@@ -93,7 +93,7 @@ def _refuse_inside_a_node() -> None:
         )
 
 
-def _connected(containers: DockerRegistry, found: Found, ranks: Collection[int]) -> Network:
+def _connected(containers: DockerRegistry, found: FoundContainers, ranks: Collection[int]) -> Network:
     containers.connect(found, ranks)
     from harness.networks.network import Network  # while the agents' processes start, which takes as long
 

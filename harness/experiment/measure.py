@@ -75,7 +75,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Found:
+class MeasuredValue:
     """A measured value, which may be infinite or NaN. ``step`` counts the values where nothing names a step."""
 
     rank: int
@@ -98,14 +98,14 @@ class OutputReader:
         self._group = self._group or next(n for n in range(1, self._pattern.groups + 1) if n != named.get(_STEP))
         self._found: Counter[int] = Counter()
 
-    def find(self, rank: int, line: bytes) -> Iterator[Found]:
+    def find(self, rank: int, line: bytes) -> Iterator[MeasuredValue]:
         """The values in a line, without its newline."""
         for match in self._pattern.finditer(line.decode(errors="replace")):
             value = _number(match[self._group])
             if value is not None:
                 self._found[rank] += 1
                 step = _whole(match.groupdict().get(_STEP))
-                yield Found(rank, self._found[rank] if step is None else step, value)
+                yield MeasuredValue(rank, self._found[rank] if step is None else step, value)
 
 
 class FileReader:
@@ -115,13 +115,13 @@ class FileReader:
         self._key = key
         self._found = 0
 
-    def find(self, line: Mapping[str, Any]) -> Iterator[Found]:
+    def find(self, line: Mapping[str, Any]) -> Iterator[MeasuredValue]:
         """The value in a parsed line, if there is one."""
         value = _number(line.get(self._key))
         if value is not None:
             self._found += 1
             step = _whole(line.get(_STEP))
-            yield Found(0, self._found if step is None else step, value)
+            yield MeasuredValue(0, self._found if step is None else step, value)
 
 
 def _number(value: object) -> float | None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.experiment.measure import WALL, FileReader, Found, Measure, OutputReader
+from harness.experiment.measure import WALL, FileReader, Measure, MeasuredValue, OutputReader
 from harness.experiment.progress import Tail
 from harness.experiment.recording import Recording
 from harness.networks.backends import DOCKER
@@ -43,6 +43,6 @@ class Measuring:
             return []
         return [f"no {self._measure.name} was found; looked for {self._measure.sought}"]
 
-    def _record(self, values: Iterable[Found]) -> None:
+    def _record(self, values: Iterable[MeasuredValue]) -> None:
         for found in values:
             self._recording.log(found.rank, found.line(self._measure.name, time.time()))

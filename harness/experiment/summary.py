@@ -10,7 +10,7 @@ from harness.experiment.report.analysis.caps import cap_uses, title
 from harness.experiment.report.analysis.curves import carried_by, make_curve
 from harness.experiment.report.analysis.explain import explain
 from harness.experiment.report.analysis.links import link_use
-from harness.experiment.report.load.records import End, RecordedRun
+from harness.experiment.report.load.records import RecordedRun, RunEnd
 from harness.model.format import count, format_number, format_rate, format_share, format_size, format_time
 
 _RESULTS: Final = {"limit": "time over"}
@@ -35,7 +35,7 @@ def _end(run: RecordedRun) -> Iterator[tuple[str, str]]:
         yield "exit codes", _codes(end)
 
 
-def _codes(end: End) -> str:
+def _codes(end: RunEnd) -> str:
     codes = end.codes
     if len(set(codes.values())) == 1:
         return f"{next(iter(codes.values()))} on {'all ' if len(codes) > 1 else ''}{count(len(codes), 'rank')}"

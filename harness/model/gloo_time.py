@@ -39,7 +39,7 @@ _SIMULATED: Final = 24
 
 
 @dataclass(frozen=True)
-class Flow:
+class RankPath:
     """The path of one rank's data to another.
 
     Args:
@@ -63,7 +63,7 @@ class Flow:
 class _Wire:
     """A flow over time: bytes leave in order, and TCP's window grows by them."""
 
-    def __init__(self, flow: Flow, idle: float) -> None:
+    def __init__(self, flow: RankPath, idle: float) -> None:
         self.flow, self.free, self.arrived = flow, 0.0, 0.0
         self.full = flow.byte_s * flow.rtt
         """Bytes under way that fill the path."""
@@ -86,7 +86,7 @@ class _Wire:
         return self.arrived
 
 
-def flows(plan: NetworkPlan, pairs: Iterable[Pair]) -> dict[Pair, Flow]:
+def flows(plan: NetworkPlan, pairs: Iterable[Pair]) -> dict[Pair, RankPath]:
     """The flow of each of these (src, dst) while all of them send; its rate is 0 over a link that is down."""
     paths = {pair: [edge.pair for edge in plan.path(*pair)] for pair in pairs}
     crossed = {pair: dict(_limits(plan, path)) for pair, path in paths.items()}
@@ -100,7 +100,7 @@ def flows(plan: NetworkPlan, pairs: Iterable[Pair]) -> dict[Pair, Flow]:
         mss = full_segment(plan.mtu)
         if loss > 0 and ahead + behind > 0:
             byte_s = min(byte_s, cubic_rate(mss, ahead + behind, loss) / 8 if loss < 1 else 0.0)
-        found[src, dst] = Flow(ahead, behind, byte_s, FIRST_WINDOW * mss)
+        found[src, dst] = RankPath(ahead, behind, byte_s, FIRST_WINDOW * mss)
     return found
 
 
@@ -146,7 +146,7 @@ def collective_seconds(plan: NetworkPlan, collective: str, size: float, idle: fl
 
 
 def _ring(
-    ring: Mapping[Pair, Flow], ranks: int, step: int, per_rank: int, size: float, idle: float, rounds: int = 2
+    ring: Mapping[Pair, RankPath], ranks: int, step: int, per_rank: int, size: float, idle: float, rounds: int = 2
 ) -> float:
     """Each rank forwards ``per_rank`` segments of ``size`` bytes ``ranks - 1`` times per round."""
     wires = [_Wire(ring[rank, (rank + step) % ranks], idle) for rank in range(ranks)]

@@ -85,7 +85,7 @@ class Counter:
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
+class ToQueue:
     """Hand the packet to an NFQUEUE; the kernel drops it where nobody listens there.
 
     Args:
@@ -129,7 +129,7 @@ class Foreign:
     name: str
 
 
-Expression = Meta | Payload | Mask | Write | Compare | Counter | Queue | Log | Accept | Drop | Foreign
+Expression = Meta | Payload | Mask | Write | Compare | Counter | ToQueue | Log | Accept | Drop | Foreign
 
 
 @lru_cache(4096)
@@ -154,11 +154,11 @@ def encode(expression: Expression) -> bytes:
             return _expression("cmp", integer(1, _REGISTER), operation, nest(3, attr(1, value)))
         case Counter(packets, size):
             return _expression("counter", attr(1, struct.pack(">Q", size)), attr(2, struct.pack(">Q", packets)))
-        case Queue(number, native=True):
+        case ToQueue(number, native=True):
             return _expression(
                 "queue", *(attr(kind, struct.pack(">H", v)) for kind, v in ((1, number), (2, 1), (3, 0)))
             )
-        case Queue(number):
+        case ToQueue(number):
             info = _NFQ_INFO.pack(number, 1, 0)
             return _expression("target", text(1, _NFQUEUE), integer(2, _REVISION), attr(3, info))
         case Log(group, most, prefix):
@@ -207,10 +207,10 @@ def _known(name: str, data: dict[int, memoryview]) -> Expression | None:
         case "counter":
             return Counter(number(2), number(1))
         case "queue" if number(2) == 1 and number(3) == 0:
-            return Queue(number(1))
+            return ToQueue(number(1))
         case "target" if string(data, 1) == _NFQUEUE and number(2) == _REVISION:
             queue, total, flags = _NFQ_INFO.unpack_from(data[3])
-            return Queue(queue, native=False) if (total, flags) == (1, 0) else None
+            return ToQueue(queue, native=False) if (total, flags) == (1, 0) else None
         case "immediate" if number(1) == 0:
             verdicts: dict[int, Expression] = {ACCEPT: Accept(), DROP: Drop()}
             return verdicts.get(int.from_bytes(attrs(attrs(data[2])[2])[1]))

@@ -88,7 +88,7 @@ class Connection(NamedTuple):
         return self.identity[20:36]
 
 
-class Found(NamedTuple):
+class OpenConnection(NamedTuple):
     """A connection of a dump.
 
     Args:
@@ -109,7 +109,7 @@ class Connections(Channel):
         super().__init__(_SOCK_DIAG)
         self._buffer = bytearray(8192)
 
-    def all(self) -> tuple[list[Found], bool]:
+    def all(self) -> tuple[list[OpenConnection], bool]:
         """Every connection, and whether others are being established. Raises OSError."""
         states = struct.pack("=II", _STATES | _OPENING, 0)
         request = struct.pack("=4B", 0, 0, 0, _WITH_INFO | _WITH_CONTROL) + _EMPTY + states
@@ -139,14 +139,14 @@ def _request(connection: Connection) -> bytes:
     return struct.pack("=BBBxI", connection.family, socket.IPPROTO_TCP, _WITH_INFO, _STATES) + connection.identity
 
 
-def read_found(body: bytes) -> Found | None:
+def read_found(body: bytes) -> OpenConnection | None:
     """The connection in a message of a dump; None where it is not established yet, or is over."""
     family, state, identity = _ANSWER.unpack_from(body)
     info, name = _attribute(body, _ATTRIBUTES, len(body), _INFO), _attribute(body, _ATTRIBUTES, len(body), _CONG)
     if info is None or not 1 << state & _STATES:
         return None
     control = "" if name is None else body[name[0] : name[1]].rstrip(b"\0").decode(errors="replace")
-    return Found(Connection(family, identity), control, _MSS.unpack_from(body, info[0])[0])
+    return OpenConnection(Connection(family, identity), control, _MSS.unpack_from(body, info[0])[0])
 
 
 def is_opening(body: bytes) -> bool:

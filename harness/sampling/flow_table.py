@@ -9,14 +9,14 @@ from ipaddress import IPv4Address
 from typing import Final, NamedTuple
 
 from harness.model.address import Addressing
-from harness.netlink.tcp_info import Connection, Found, TcpInfo
+from harness.netlink.tcp_info import Connection, OpenConnection, TcpInfo
 
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 """The prefix of an IPv4-mapped IPv6 address, of sockets that serve both."""
 
 
 @dataclass(frozen=True)
-class Flow:
+class FlowProperties:
     """The properties of a flow, as in flows.jsonl.
 
     Args:
@@ -40,7 +40,7 @@ class Flow:
 class FlowNews(NamedTuple):
     """Changes since the last sample: new flows, (flow id, sample) of changed ones, ids of ended ones."""
 
-    begun: list[Flow]
+    begun: list[FlowProperties]
     samples: list[tuple[int, TcpInfo]]
     ended: list[int]
 
@@ -70,7 +70,7 @@ class FlowTable:
     def __init__(self, rank: int, size: int, ranks: Mapping[bytes, int]) -> None:
         self._rank, self._ranks = rank, ranks
         self._ids = itertools.count(rank + 1, size)
-        self._flows: dict[Connection, Flow] = {}
+        self._flows: dict[Connection, FlowProperties] = {}
         self._last: dict[Connection, TcpInfo] = {}
 
     @property
@@ -78,14 +78,14 @@ class FlowTable:
         """The known connections to other nodes."""
         return list(self._flows)
 
-    def discover(self, found: Iterable[Found]) -> list[Flow]:
+    def discover(self, found: Iterable[OpenConnection]) -> list[FlowProperties]:
         """The new flows among all connections of the node."""
         begun = []
         for connection, control, mss in found:
             dst = self._ranks.get(connection.remote)
             if dst is None or dst == self._rank or connection in self._flows:
                 continue
-            flow = Flow(next(self._ids), self._rank, dst, *connection.ports, control, mss)
+            flow = FlowProperties(next(self._ids), self._rank, dst, *connection.ports, control, mss)
             self._flows[connection] = flow
             begun.append(flow)
         return begun

@@ -12,7 +12,7 @@ from harness.linux.tcp import TcpCounterFile
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
 from harness.netlink.tcp_info import Connections, TcpInfo
-from harness.sampling.flow_table import Flow, FlowNews, FlowTable, ranks_by_address
+from harness.sampling.flow_table import FlowNews, FlowProperties, FlowTable, ranks_by_address
 from harness.shaping.facts import engine_facts
 from harness.shaping.meter import NOTHING, Counts, open_meter
 
@@ -105,7 +105,7 @@ class NodeSampler:
             self._caps = {cap_name(name, self._site.rank): counts for name, counts in self._meter.caps().items()}
         return NodeSample(edges, (tcp.sent, tcp.retransmitted), FlowNews(begun, samples, ended), self._caps)
 
-    def _discover(self, opened: int) -> list[Flow]:
+    def _discover(self, opened: int) -> list[FlowProperties]:
         """New flows, if a connection was opened since the last sample."""
         if opened == self._opened:
             return []

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.agent.control_socket import ADDRESS
-from harness.agent.edits import Edited, NodeLimits, edits_message
+from harness.agent.edits import Edited, LimitEdit, edits_message
 from harness.agent.job import as_user, user_of
 from harness.agent.log import say
 from harness.agent.settings import Settings
@@ -104,7 +104,7 @@ class OwnNode(DockerBackend):
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
         """See Backend: performs this node's task, and tells the agent what changes at the other nodes."""
         edges: list[Edited] = [edge for task in tasks.values() for edge in task.edges(self.engine)]
-        limits = [NodeLimits(rank, task.node.shape) for rank, task in tasks.items() if task.resized]
+        limits = [LimitEdit(rank, task.node.shape) for rank, task in tasks.items() if task.resized]
         own = tasks.get(self._rank)
         message = {
             "do": "play",

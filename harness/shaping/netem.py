@@ -18,7 +18,7 @@ from harness.shaping.caps import trunks
 from harness.shaping.caps.downlink import apply_downlink, with_downlink
 from harness.shaping.caps.uplink import UPLINK
 from harness.shaping.facts import NetemFacts
-from harness.shaping.netem_read import Held, read_held
+from harness.shaping.netem_read import HeldTree, read_held
 from harness.shaping.netem_requests import refusal_error, requests_of
 from harness.shaping.node_tree import held_uplink, sender_tree, uplink_differences
 from harness.shaping.qdisc import ROOT, Tree
@@ -103,7 +103,7 @@ class _Open:
 
     def __init__(self, index: int) -> None:
         self.index, self.netlink = index, Rtnetlink()
-        self._watch, self._held = LinkWatch(), Held()
+        self._watch, self._held = LinkWatch(), HeldTree()
         self._of: object = None
         """The _facts for which ``_held`` was read."""
 
@@ -112,14 +112,14 @@ class _Open:
         self.netlink.close()
         self._watch.close()
 
-    def read(self, node: NodePlan, desired: Tree) -> Held:
+    def read(self, node: NodePlan, desired: Tree) -> HeldTree:
         """Read the tree; see read_held."""
         self._watch.changed()  # forget earlier changes
         self._held = read_held(self.netlink, node, self.index, desired)
         self._of = _facts(node)
         return self._held
 
-    def known(self, node: NodePlan, desired: Tree) -> Held:
+    def known(self, node: NodePlan, desired: Tree) -> HeldTree:
         """The tree as read last, unless the kernel has reported a change since.
 
         It always reads a tree with queue disciplines again, because these are read by comparison with the desired ones.
@@ -151,7 +151,7 @@ def _undo(netlink: Rtnetlink, index: int, actions: Sequence[Action]) -> None:
     netlink.batch([tc.request(tc.RTM_DELTCLASS, 0, index, classid, ROOT, "htb") for classid in classes])
 
 
-def _status(node: NodePlan, desired: Tree, held: Held) -> NodeStatus:
+def _status(node: NodePlan, desired: Tree, held: HeldTree) -> NodeStatus:
     """The node's status. The kernel does not report jitter tables: it assumes the desired ones."""
     branches = dict(held.tree.branches)
     for port in node.egress:

@@ -21,7 +21,7 @@ from harness.shaping.shape_branch import with_queue_of_leaf
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldTree:
     """The qdisc tree of a node's interface, with counters.
 
     Args:
@@ -43,7 +43,7 @@ class _Qdisc:
     counts: Counts
 
 
-def read_held(netlink: Rtnetlink, node: NodePlan, index: int, desired: Tree) -> Held:
+def read_held(netlink: Rtnetlink, node: NodePlan, index: int, desired: Tree) -> HeldTree:
     """Read the tree from the kernel.
 
     Args:
@@ -55,7 +55,7 @@ def read_held(netlink: Rtnetlink, node: NodePlan, index: int, desired: Tree) -> 
     """
     qdiscs = _qdiscs(netlink, index)
     if ROOT not in qdiscs or qdiscs[ROOT].kind != "htb":
-        return Held()
+        return HeldTree()
     classes, sent = _classes(netlink, index)
     below = {one.parent >> 16 << 16: handle for handle, one in qdiscs.items()}
     branches, stats, waiting = {}, {}, []
@@ -71,7 +71,7 @@ def read_held(netlink: Rtnetlink, node: NodePlan, index: int, desired: Tree) -> 
     filters, stale, passing = _filters(netlink, node, index)
     sealed = any(one.kind == "blackhole" and one.parent == tc.DROP_CLASS for one in qdiscs.values())
     tree = Tree(True, branches, filters, stale, passing, sealed, classes.get(UPLINK))
-    return Held(tree, stats, Stats(*sent, *(sum(one[place] for one in waiting) for place in (2, 3, 4))))
+    return HeldTree(tree, stats, Stats(*sent, *(sum(one[place] for one in waiting) for place in (2, 3, 4))))
 
 
 def _qdiscs(netlink: Rtnetlink, index: int) -> dict[int, _Qdisc]:

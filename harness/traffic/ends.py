@@ -27,7 +27,7 @@ _DRAIN_S: Final = 5.0
 _PROGRAM: Final = Path(__file__).with_name("node_program.py")
 
 
-class End:
+class TrafficProgram:
     """A program in a node; node_program.py describes its order. Raises NodeError where it cannot start."""
 
     def __init__(self, backend: Backend, rank: int, order: Mapping[str, Any]) -> None:
@@ -105,7 +105,9 @@ class Ends:
     def __init__(self, backend: Backend, plan: NetworkPlan, spec: TrafficSpec) -> None:
         kind, token = ("tcp" if spec.flows else "udp"), int.from_bytes(os.urandom(8))
         address = str(plan.addressing.ipv4(spec.dst))
-        self.receiver = End(backend, spec.dst, {"role": "receive", "kind": kind, "address": address, "token": token})
+        self.receiver = TrafficProgram(
+            backend, spec.dst, {"role": "receive", "kind": kind, "address": address, "token": token}
+        )
         order: dict[str, Any] = {"role": "send", "kind": kind, "to": [address, self.receiver.port]}
         if spec.rate is None:
             patience = PATIENCE_S / 2
@@ -115,13 +117,13 @@ class Ends:
             size = plan.mtu - DATAGRAM_HEADERS
             order |= {"token": token, "payload": size, "interval": interval, "on": spec.on, "off": spec.off}
         try:
-            self.sender = End(backend, spec.src, order)
+            self.sender = TrafficProgram(backend, spec.src, order)
         except BaseException:
             self.receiver.kill()
             raise
 
     @property
-    def both(self) -> tuple[End, End]:
+    def both(self) -> tuple[TrafficProgram, TrafficProgram]:
         """Sender and receiver."""
         return self.sender, self.receiver
 
@@ -135,7 +137,7 @@ class Ends:
         for end in self.both:
             end.hear()
 
-    def lost(self) -> End | None:
+    def lost(self) -> TrafficProgram | None:
         """A program that has ended by itself or with its node, if any."""
         return next((end for end in self.both if end.ended), None)
 

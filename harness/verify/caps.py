@@ -16,7 +16,7 @@ CapKind = Literal["uplink", "downlink", "trunk", "cpu"]
 
 
 @dataclass(frozen=True)
-class Place:
+class CapPlace:
     """Which limit: an uplink, a downlink or a share of a CPU (``cpu``) of a node, or a trunk between two regions.
 
     Args:
@@ -43,7 +43,7 @@ class Place:
 class Cap:
     """A shared capacity, and the directed edges that share it and are up."""
 
-    place: Place
+    place: CapPlace
     capacity: Capacity
     edges: tuple[Pair, ...]
 
@@ -64,7 +64,7 @@ def counted(bit_s: float, overhead: int, frame: int) -> float:
     return bit_s * (frame + overhead) / frame
 
 
-def caps_of(plan: NetworkPlan, applied: Mapping[Place, Capacity | None] | None = None) -> tuple[Cap, ...]:
+def caps_of(plan: NetworkPlan, applied: Mapping[CapPlace, Capacity | None] | None = None) -> tuple[Cap, ...]:
     """Every shared capacity of a network, nodes first.
 
     Args:
@@ -75,11 +75,11 @@ def caps_of(plan: NetworkPlan, applied: Mapping[Place, Capacity | None] | None =
     usable, found = set(up), list[Cap]()
     for rank, shape in sorted(plan.nodes.items()):
         if shape.uplink:
-            found.append(Cap(Place("uplink", rank), shape.uplink, tuple(pair for pair in up if pair[0] == rank)))
+            found.append(Cap(CapPlace("uplink", rank), shape.uplink, tuple(pair for pair in up if pair[0] == rank)))
         if shape.downlink:
-            found.append(Cap(Place("downlink", rank), shape.downlink, tuple(pair for pair in up if pair[1] == rank)))
+            found.append(Cap(CapPlace("downlink", rank), shape.downlink, tuple(pair for pair in up if pair[1] == rank)))
     for trunk in plan.trunks:
-        place = Place("trunk", regions=(trunk.src, trunk.dst))
+        place = CapPlace("trunk", regions=(trunk.src, trunk.dst))
         found.append(Cap(place, trunk.capacity, tuple(pair for pair in trunk.edges if pair in usable)))
     if applied is None:
         return tuple(found)

@@ -15,7 +15,7 @@ from harness.errors import NodeError
 from harness.linux.cgroup import quota_us
 from harness.model.cpu import CpuShare
 from harness.model.status import CpuStatus
-from harness.verify.caps import Place
+from harness.verify.caps import CapPlace
 from harness.verify.machine_load import cpu_times, idle_cores
 from harness.verify.verdict.capacity import CapVerdict
 from harness.verify.verdict.cpu import CpuMeasurement, judge_cpu
@@ -89,7 +89,7 @@ def measured_cpus(
         for rank, answer in answers.items():
             status = held.get(rank)
             measured = CpuMeasurement(answer["cpu_s"], answer["seconds"], idle)
-            yield judge_cpu(Place("cpu", rank), shares[rank], status.applied if status else None, measured)
+            yield judge_cpu(CapPlace("cpu", rank), shares[rank], status.applied if status else None, measured)
 
 
 def rounds_of(shares: Mapping[int, CpuShare], cores: float) -> list[list[int]]:

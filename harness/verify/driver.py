@@ -19,7 +19,7 @@ from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
 from harness.verify.caps import Cap, caps_of, shape_alone
 from harness.verify.edge_probe import EdgeProbe
-from harness.verify.loads import Load, load_for, load_rounds
+from harness.verify.loads import CapacityLoad, load_for, load_rounds
 from harness.verify.plan import SECONDS, probe_for
 from harness.verify.probe_client import ProbeClient, ProbeProcess
 from harness.verify.rounds import MAX_PARALLEL, rounds
@@ -110,7 +110,7 @@ class ProbeDriver:
 
     def measure_caps(
         self, caps: Sequence[Cap], progress: ProbeProgress = lambda done, total, what: None
-    ) -> Iterator[tuple[Load, LoadMeasurement]]:
+    ) -> Iterator[tuple[CapacityLoad, LoadMeasurement]]:
         """Measure shared capacities, each with all its senders at once; yields what was sent and what arrived.
 
         Raises:
@@ -118,7 +118,7 @@ class ProbeDriver:
         """
         done, reporting = count(1), threading.Lock()
 
-        def perform(cap: Cap) -> tuple[Load, LoadMeasurement]:
+        def perform(cap: Cap) -> tuple[CapacityLoad, LoadMeasurement]:
             load = load_for(cap, self._plan, self._caps, seconds=self._seconds, frame=self._frame)
             measured = self._steps.load(self._probes, load) if load.flows else LoadMeasurement(())
             with reporting:

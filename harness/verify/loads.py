@@ -14,7 +14,7 @@ from typing import Final
 
 from harness.model.link import LinkShape, Pair
 from harness.model.plan import NetworkPlan
-from harness.verify.caps import Cap, Place, caps_of, crossed, frame_rate, met_alone
+from harness.verify.caps import Cap, CapPlace, caps_of, crossed, frame_rate, met_alone
 from harness.verify.edge_probe import READS_PER_S
 from harness.verify.plan import burst_segments, longest_delay, overdrive_of, spread_of
 from harness.verify.rounds import first_fit
@@ -47,7 +47,7 @@ class LoadFlow:
 
 
 @dataclass(frozen=True)
-class Load:
+class CapacityLoad:
     """What is sent through one capacity.
 
     Args:
@@ -82,7 +82,7 @@ class Load:
         return 1 << max(1, int(comes / (8 * self.frame * READS_PER_S))).bit_length() - 1
 
 
-def load_for(cap: Cap, plan: NetworkPlan, caps: Sequence[Cap], *, seconds: float, frame: int) -> Load:
+def load_for(cap: Cap, plan: NetworkPlan, caps: Sequence[Cap], *, seconds: float, frame: int) -> CapacityLoad:
     """What to send through one capacity.
 
     Args:
@@ -109,7 +109,7 @@ def load_for(cap: Cap, plan: NetworkPlan, caps: Sequence[Cap], *, seconds: float
     ]
     enough = length >= max(2 * _FEWEST_FRAMES * slowest, 5 * spread)
     wait = max(map(longest_delay, shapes.values())) + 2 * segments * slowest + _MARGIN_S
-    return Load(cap, tuple(flows) if enough else (), segments, length, wait, frame)
+    return CapacityLoad(cap, tuple(flows) if enough else (), segments, length, wait, frame)
 
 
 def _segments(shape: LinkShape, cap: Cap, frame: int) -> int:
@@ -129,7 +129,7 @@ def load_rounds(plan: NetworkPlan, caps: Sequence[Cap], max_parallel: int) -> li
     every = caps_of(plan)
 
     def taken(cap: Cap) -> set[int | str]:
-        places: set[Place] = {other.place for pair in cap.edges for other in crossed(every, pair)}
+        places: set[CapPlace] = {other.place for pair in cap.edges for other in crossed(every, pair)}
         return {*(str(place.words) for place in places), *(rank for pair in cap.edges for rank in pair)}
 
     return first_fit(caps, taken, max_parallel)

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from harness.model.plan import NetworkPlan
 from harness.verify.edge_probe import Bulk, EdgeProbe, Train
-from harness.verify.loads import Load
+from harness.verify.loads import CapacityLoad
 from harness.verify.machine_load import busiest, cpu_times
 from harness.verify.node.probe import WARM_UP_NS
 from harness.verify.probe_client import ProbeClient
@@ -162,7 +162,7 @@ class EdgeSteps:
             sample = self._arrived(target, job, sent["wire_bytes"], sent["elapsed_ns"], bulk.wait_s)
             return replace(sample, busiest_cpu=busiest(before, cpu_times()))
 
-    def load(self, probes: Mapping[int, ProbeClient], load: Load) -> LoadMeasurement:
+    def load(self, probes: Mapping[int, ProbeClient], load: CapacityLoad) -> LoadMeasurement:
         """Send through a shared capacity from all its senders at once."""
         jobs = {flow.pair: next(self._jobs) for flow in load.flows}
         senders = {src: [flow for flow in load.flows if flow.pair[0] == src] for src in {pair[0] for pair in jobs}}

@@ -19,7 +19,7 @@ from harness.model.status import EdgeStatus
 from harness.networks.network import Network
 from harness.networks.probe_counts import difference
 from harness.verify.binomial import shared_confidence
-from harness.verify.caps import CapKind, Place, caps_of
+from harness.verify.caps import CapKind, CapPlace, caps_of
 from harness.verify.cpus import measured_cpus
 from harness.verify.driver import ProbeDriver, ProbeProgress
 from harness.verify.loads import caps_within
@@ -31,7 +31,7 @@ from harness.verify.verdict.capacity import CapVerdict, judge_cap
 _ROWS_PER_DIRECTION: Final = 4
 _OF_NODES: Final[tuple[CapKind, ...]] = ("uplink", "downlink")
 _IN_ORDER: Final[tuple[CapKind, ...]] = (*_OF_NODES, "cpu", "trunk")
-Rows = dict[Pair | Place, list[Verdict | CapVerdict]]
+Rows = dict[Pair | CapPlace, list[Verdict | CapVerdict]]
 """Verdicts by undirected edge or shared capacity."""
 
 
@@ -43,7 +43,7 @@ def measure(
     seconds: float,
     parallel: int,
     ipv6: bool = False,
-    places: Collection[Place] | None = None,
+    places: Collection[CapPlace] | None = None,
 ) -> Rows:
     """Verdicts on edges and shared capacities; the rows say so where another command changed one meanwhile.
 
@@ -91,9 +91,9 @@ def measure(
     }
 
 
-def is_changed(place: Pair | Place, old: NetworkPlan, new: NetworkPlan) -> bool:
+def is_changed(place: Pair | CapPlace, old: NetworkPlan, new: NetworkPlan) -> bool:
     """Whether an edge, or a limit with the edges that share it, differs between two plans."""
-    if not isinstance(place, Place):
+    if not isinstance(place, CapPlace):
         ways = [place, place[::-1]]
     elif place.kind == "cpu":
         return old.node_shape(place.rank or 0).cpu != new.node_shape(place.rank or 0).cpu
@@ -117,7 +117,7 @@ def _path(machines: Machines | None, pair: Pair) -> Path | None:
     )
 
 
-def _shares(plan: NetworkPlan, pairs: Collection[Pair], places: Collection[Place] | None) -> dict[int, CpuShare]:
+def _shares(plan: NetworkPlan, pairs: Collection[Pair], places: Collection[CapPlace] | None) -> dict[int, CpuShare]:
     """The shares of a CPU to measure, by rank: of the given places, else of the nodes at these edges."""
     chosen = {rank for pair in pairs for rank in pair}
     if places is not None:
@@ -125,15 +125,15 @@ def _shares(plan: NetworkPlan, pairs: Collection[Pair], places: Collection[Place
     return {rank: shape.cpu for rank, shape in plan.nodes.items() if rank in chosen and shape.cpu is not None}
 
 
-def _held(network: Network) -> dict[Place, Capacity | None]:
+def _held(network: Network) -> dict[CapPlace, Capacity | None]:
     """The shared capacities that the engine reports."""
-    held: dict[Place, Capacity | None] = {}
+    held: dict[CapPlace, Capacity | None] = {}
     for rank, node in (network.observe(network.plan.nodes) if network.plan.nodes else {}).items():
-        held |= {Place(kind, rank): node.caps[kind].applied for kind in _OF_NODES if kind in node.caps}
+        held |= {CapPlace(kind, rank): node.caps[kind].applied for kind in _OF_NODES if kind in node.caps}
     trunks = network.trunks()
     for trunk in network.plan.trunks:
         if trunk.name in trunks:
-            held[Place("trunk", regions=(trunk.src, trunk.dst))] = trunks[trunk.name].applied
+            held[CapPlace("trunk", regions=(trunk.src, trunk.dst))] = trunks[trunk.name].applied
     return held
 
 
@@ -169,17 +169,17 @@ def verify(
     wrong = {place: [row for row in found if not row.ok and row.why_not != "too slow"] for place, found in rows.items()}
     if off := [row for found in wrong.values() for row in found]:
         again(off)
-        edges = {place for place, found in wrong.items() if found and not isinstance(place, Place)}
-        places = {place for place, found in wrong.items() if found and isinstance(place, Place)}
+        edges = {place for place, found in wrong.items() if found and not isinstance(place, CapPlace)}
+        places = {place for place, found in wrong.items() if found and isinstance(place, CapPlace)}
         second = measure(network, edges, progress, seconds=seconds, parallel=parallel, ipv6=ipv6, places=places)
         for place, found in second.items():
             rows[place] = of_both(rows[place], found)
     return [row for place in sorted(rows, key=_order) for row in rows[place]]
 
 
-def _order(place: Pair | Place) -> tuple[bool, tuple[str, ...], tuple[int, int]]:
+def _order(place: Pair | CapPlace) -> tuple[bool, tuple[str, ...], tuple[int, int]]:
     """Edges, then nodes, then trunks."""
-    if not isinstance(place, Place):
+    if not isinstance(place, CapPlace):
         return False, (), place
     return True, place.regions or (), (place.rank or 0, _IN_ORDER.index(place.kind))
 

@@ -11,7 +11,7 @@ from harness.model.capacity import Capacity, NodeShape
 from harness.model.plan_edit import undirected
 from harness.model.queueing import parse_buffer
 from harness.model.units import Rate
-from harness.verify.caps import Place, caps_of
+from harness.verify.caps import CapPlace, caps_of
 from harness.verify.driver import ProbeDriver
 from harness.verify.probe_client import PROBE_ARGV
 from harness.verify.verdict.capacity import judge_cap
@@ -83,6 +83,6 @@ def test_a_capacity_that_nothing_enforces_is_off():
         with ProbeDriver(asked, spawn, seconds=1, kernel_stamps=stamps) as driver:
             ((load, measured),) = driver.measure_caps(caps_of(asked))
     row = judge_cap(load, cap("6mbit"), measured, dict.fromkeys(plan.edges, 0.0))
-    assert row.cap == Place("uplink", 0)
+    assert row.cap == CapPlace("uplink", 0)
     assert not row.ok
     assert row.note.startswith("the uplink is faster than its rate")

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from harness.agent.edits import Edited, NodeLimits, edits_message, fingerprint
+from harness.agent.edits import Edited, LimitEdit, edits_message, fingerprint
 from harness.agent.trunks import refuse_trunks
 from harness.backends.base import Progress, Stdio, Task
 from harness.backends.docker.agents import Agents
@@ -158,7 +158,7 @@ class DockerBackend:
         """See Backend. Rank 0 gets every change, too, and sends it to nodes that we do not ask or that return later."""
         at = time.time_ns()
         edges: list[Edited] = [edge for task in tasks.values() for edge in task.edges(self.engine)]
-        limits = [NodeLimits(rank, task.node.shape) for rank, task in tasks.items() if task.resized]
+        limits = [LimitEdit(rank, task.node.shape) for rank, task in tasks.items() if task.resized]
         edits = edits_message((at, one) for one in (*edges, *limits))
         messages: dict[int, dict[str, Any]] = {}
         for rank, task in tasks.items():

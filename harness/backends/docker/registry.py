@@ -37,7 +37,7 @@ _OURS: Final = quote(f'{{"label":["{NETWORK}"]}}')
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundContainers:
     """The containers of one network.
 
     Args:
@@ -57,7 +57,7 @@ class Found:
     remote: Mapping[int, str]
 
 
-def sort_out(listed: Iterable[Mapping[str, Any]]) -> list[Found]:
+def sort_out(listed: Iterable[Mapping[str, Any]]) -> list[FoundContainers]:
     """Networks, sorted by name, of the containers that ``GET /containers/json?all=1`` lists (Docker Engine API)."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for one in listed:
@@ -72,7 +72,7 @@ def _name(labels: Mapping[str, str]) -> str | None:
     return labels.get(NAMESPACE, name) if name else None
 
 
-def _found(name: str, listed: list[Mapping[str, Any]]) -> Found:
+def _found(name: str, listed: list[Mapping[str, Any]]) -> FoundContainers:
     running: dict[int, str] = {}
     ended: dict[int, str] = {}
     size = 0
@@ -82,7 +82,7 @@ def _found(name: str, listed: list[Mapping[str, Any]]) -> Found:
         if RANK in labels or _NUMBER in labels:
             rank = int(labels[RANK]) if RANK in labels else int(labels[_NUMBER]) - 1
             (running if one["State"] in ("running", "paused") else ended)[rank] = one["Id"]
-    return Found(
+    return FoundContainers(
         name,
         running,
         ended,
@@ -110,7 +110,7 @@ class DockerRegistry:
         """See Registry: it locks out other commands on this machine."""
         return self._local.lock(name)
 
-    def found(self) -> list[Found]:
+    def found(self) -> list[FoundContainers]:
         """All networks that have containers."""
         self._daemon = DockerDaemon(os.environ)
         listed: list[Mapping[str, Any]] = self._daemon.ask("GET", f"/containers/json?all=1&filters={_OURS}")
@@ -139,7 +139,7 @@ class DockerRegistry:
         found = next((one for one in self.found() if one.name == name and one.running), None)
         return None if found is None else self.registration(found)
 
-    def connect(self, found: Found, ranks: Collection[int] = ()) -> None:
+    def connect(self, found: FoundContainers, ranks: Collection[int] = ()) -> None:
         """Start conversations with the agents of a network, without waiting.
 
         Args:
@@ -149,7 +149,7 @@ class DockerRegistry:
         daemon, self._daemon = self._daemon, None
         Agents(found.running, found.ended, found.remote).connect(ranks, daemon)
 
-    def registration(self, found: Found) -> Registration:
+    def registration(self, found: FoundContainers) -> Registration:
         """The registration of a network whose containers run. Raises RecordError where no agent answers."""
         try:
             self.connect(found)

@@ -17,7 +17,7 @@ from harness.experiment.report.analysis.groups import RunGroup, SeedSpread
 from harness.experiment.report.analysis.logged import last_logged, parameters
 from harness.experiment.report.analysis.sentences import headline, sentence
 from harness.experiment.report.analysis.utilisation import edge_uses
-from harness.experiment.report.load.network_records import Flow
+from harness.experiment.report.load.network_records import FlowRecord
 
 VERSION: Final = 1
 
@@ -124,7 +124,7 @@ def _churn(churn: Churn) -> dict[str, Any]:
     return asdict(churn) | {"absences": absences}
 
 
-def _flow(flow: Flow) -> dict[str, Any]:
+def _flow(flow: FlowRecord) -> dict[str, Any]:
     """A connection in one direction, without its samples."""
     whole = {key: value for key, value in vars(flow_totals(flow)).items() if key != "flow"}
     ends = ("id", "attempt", "src", "dst", "src_port", "dst_port", "congestion_control")

@@ -24,13 +24,13 @@ def chrome_json(timeline: Timeline, events: Iterable[Event]) -> Iterator[str]:
     about = {"run": run.slug, "profile": run.profile, "topology": run.topology, "label": run.label}
     yield f'{{"displayTimeUnit":"ms","otherData":{_ENCODER.encode({**about, "began": timeline.zero})},"traceEvents":['
     separator = "\n"
-    for line in _Lines(timeline.zero).of(events):
+    for line in _TraceLines(timeline.zero).of(events):
         yield separator + line
         separator = ",\n"
     yield "\n]}\n"
 
 
-class _Lines:
+class _TraceLines:
     def __init__(self, zero: float) -> None:
         self._zero = zero
         self._processes: dict[str, int] = {}

@@ -8,7 +8,7 @@ from typing import Final
 
 from harness.experiment.report.load.network_records import (
     EdgeCount,
-    Flow,
+    FlowRecord,
     FlowSample,
     LinkSample,
     LoadSample,
@@ -66,7 +66,7 @@ def _rate(before: tuple[int, float, EdgeCount], now: tuple[int, float, EdgeCount
     return round(sent * 8e-6 / (now[1] - before[1]), 6) if now[0] == before[0] and sent >= 0 else 0.0
 
 
-def flow_events(flow: Flow) -> Iterator[Value]:
+def flow_events(flow: FlowRecord) -> Iterator[Value]:
     """Congestion window, round trip, delivery rate and retransmits of one direction of a connection."""
     edge, ports = f"{flow.src}→{flow.dst}", f"{flow.src_port}→{flow.dst_port}"
     if flow.attempt > 1:

@@ -24,7 +24,7 @@ _NUMBER_BITS: Final = 0xFFF
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldCaps:
     """The tree of an interface.
 
     Args:
@@ -69,7 +69,7 @@ def _classes(index: int, wanted: CapTree, found: CapTree, *, rest: bool) -> Iter
                 yield tc.set_leaf(index, number, *leaf_options(leaf, spec.ceil))
 
 
-def read_tree(netlink: Rtnetlink, index: int, wanted: CapTree) -> Held:
+def read_tree(netlink: Rtnetlink, index: int, wanted: CapTree) -> HeldCaps:
     """Read an interface's tree; for ``wanted`` see leaf.read_leaf."""
     root, counts, leaves = None, (0, 0, 0, 0, 0), {}
     for body in netlink.dump(tc.RTM_GETQDISC, tc.dump_request(index)):
@@ -85,7 +85,7 @@ def read_tree(netlink: Rtnetlink, index: int, wanted: CapTree) -> Held:
             if leaf := read_leaf(kind, options, wanted.leaves.get(number), ceil):
                 leaves[number] = leaf
     if root is None:
-        return Held()
+        return HeldCaps()
     classes = {}
     sent = 0, 0
     for body in netlink.dump(tc.RTM_GETTCLASS, tc.dump_request(index)):
@@ -98,7 +98,9 @@ def read_tree(netlink: Rtnetlink, index: int, wanted: CapTree) -> Held:
             sent = read_counts(body)[:2]
     packets, size = sent
     _, _, dropped, backlog, queued = counts
-    return Held(CapTree(classes, leaves, root), True, Stats(packets, size + packets * root, dropped, backlog, queued))
+    return HeldCaps(
+        CapTree(classes, leaves, root), True, Stats(packets, size + packets * root, dropped, backlog, queued)
+    )
 
 
 def read_cap(

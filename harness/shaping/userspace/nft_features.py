@@ -28,7 +28,7 @@ def has_queue(netlink: Nfnetlink) -> bool:
         return _native[0]
     chain = nft.Chain(f"{TABLE}-probe", "queue", "filter", None, None, None)
     for native in (True, False):
-        rule = nft.add_rule(NFPROTO_IPV4, chain.table, chain.name, [expr.Queue(0, native)])
+        rule = nft.add_rule(NFPROTO_IPV4, chain.table, chain.name, [expr.ToQueue(0, native)])
         steps = _probe(NFPROTO_IPV4, chain, ("send packets to a queue", rule))
         refusals = attempt(netlink, steps)
         if not refusals:

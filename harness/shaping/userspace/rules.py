@@ -56,7 +56,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Rules:
+class KernelRules:
     """The kernel's rules.
 
     Args:
@@ -100,7 +100,7 @@ def remove(netlink: Nfnetlink) -> None:
     perform(netlink, list(_stale(netlink)))
 
 
-def read(netlink: Nfnetlink, guard: Guard) -> Rules:
+def read(netlink: Nfnetlink, guard: Guard) -> KernelRules:
     """Read the kernel's rules. Raises OSError where it has no nf_tables.
 
     Args:
@@ -121,7 +121,7 @@ def read(netlink: Nfnetlink, guard: Guard) -> Rules:
         leading = [one.expressions for one in present[: len(wanted.rules)]]
         rooted = rooted and ours and leading == list(wanted.rules) == others
         found += [rule for rule in rules if rule is not None]
-    return Rules(rooted, tuple(found))
+    return KernelRules(rooted, tuple(found))
 
 
 def sees_frames(netlink: Nfnetlink) -> bool:
@@ -162,9 +162,9 @@ def _base(netlink: Nfnetlink, guard: Guard) -> Iterator[Step]:
 
 def _rule(family: int, held: nft.HeldRule) -> Rule | None:
     match held.expressions:
-        case (*match, expr.Counter(packets, size), (expr.Queue() | expr.Accept()) as act):
+        case (*match, expr.Counter(packets, size), (expr.ToQueue() | expr.Accept()) as act):
             if (source := _source(4 if family == NFPROTO_IPV4 else 6, match)) is not None:
-                return Rule(source, act.number if isinstance(act, expr.Queue) else None, packets, size, held.handle)
+                return Rule(source, act.number if isinstance(act, expr.ToQueue) else None, packets, size, held.handle)
     return None
 
 
@@ -196,7 +196,7 @@ def _perform(netlink: Nfnetlink, steps: list[Step], rules: Iterable[Rule]) -> st
     native = has_queue(netlink)
     for rule in rules:
         version = rule.source.version
-        act = expr.Accept() if rule.queue is None else expr.Queue(rule.queue, native)
+        act = expr.Accept() if rule.queue is None else expr.ToQueue(rule.queue, native)
         expressions = (*_matching(rule.source), expr.Counter(), act)
         request = nft.add_rule(FAMILY[version], TABLE, CHAIN, expressions)
         where = "pass" if rule.queue is None else f"to queue {rule.queue}"

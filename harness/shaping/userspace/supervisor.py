@@ -39,7 +39,7 @@ _OTHER_FILES: Final = 32 + MAX_CONVERSATIONS
 _DAEMON: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "daemon.py")
 
 
-class _Worker:
+class _Shaper:
     def __init__(self, nodes: Mapping[int, int | None], size: int) -> None:
         self.ranks, self.namespaces, self.size = list(nodes), list(nodes.values()), size
         self.state = os.memfd_create("links")
@@ -84,7 +84,7 @@ class Supervisor:
         needed = 2 * (len(namespaces) + max(map(len, parts))) + _OTHER_FILES
         if needed > resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        self._workers = [_Worker({rank: namespaces[rank] for rank in part}, size) for part in parts]
+        self._workers = [_Shaper({rank: namespaces[rank] for rank in part}, size) for part in parts]
         self._woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
 
@@ -155,7 +155,7 @@ def _say(text: str) -> None:
         os.write(2, f"harness: {text}\n".encode())
 
 
-def _reason(worker: _Worker, status: int) -> str:
+def _reason(worker: _Shaper, status: int) -> str:
     if worker.standing:
         return f"showed no sign of life for {STILL_SECONDS:.0f} s (stopped?)"
     code = os.waitstatus_to_exitcode(status)

@@ -32,7 +32,7 @@ def enable(environment: MutableMapping[str, str]) -> None:
 
 
 @dataclass(frozen=True)
-class Call:
+class CollectiveCall:
     """A collective that this rank called.
 
     Args:
@@ -54,13 +54,13 @@ class Call:
     name: str
 
 
-def call_of(entry: Mapping[str, Any]) -> Call:
+def call_of(entry: Mapping[str, Any]) -> CollectiveCall:
     """The call that an entry of the recorder describes."""
     backend, colon, op = str(entry["profiling_name"]).partition(":")
     counts = [math.prod(size) for size in entry["input_sizes"]]
     widths = [WIDTHS.get(dtype, 0) for dtype in entry["input_dtypes"]]
     name, description = (str(part) for part in entry["process_group"])
-    return Call(
+    return CollectiveCall(
         op=op if colon else backend,
         backend=backend if colon else "",
         time=entry["time_created_ns"] * _NANO,
@@ -71,7 +71,7 @@ def call_of(entry: Mapping[str, Any]) -> Call:
     )
 
 
-def summed(calls: Iterable[Call]) -> dict[str, dict[str, int]]:
+def summed(calls: Iterable[CollectiveCall]) -> dict[str, dict[str, int]]:
     """Count and bytes of input tensors by operation."""
     ops: dict[str, dict[str, int]] = {}
     for call in calls:
@@ -81,7 +81,7 @@ def summed(calls: Iterable[Call]) -> dict[str, dict[str, int]]:
     return ops
 
 
-def newer(entries: Iterable[Mapping[str, Any]], after: int) -> tuple[list[Call], int, int]:
+def newer(entries: Iterable[Mapping[str, Any]], after: int) -> tuple[list[CollectiveCall], int, int]:
     """The calls since the one with the id ``after``; how many were missed; the newest id."""
     new = [entry for entry in entries if entry["record_id"] > after]
     newest = max((int(entry["record_id"]) for entry in new), default=after)
@@ -101,7 +101,7 @@ class FlightLog:
         """Ignore all entries so far."""
         self.read()
 
-    def read(self) -> tuple[list[Call], int]:
+    def read(self) -> tuple[list[CollectiveCall], int]:
         """The calls since the last reading, and how many were missed."""
         entries = pickle.loads(self._torch._dump_fr_trace(True, False, False)).get("entries", [])  # half of JSON's cost
         calls, missed, self._newest = newer(entries, self._newest)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from harness.errors import HarnessError
 from harness.run_files import Lines
-from harness.training.collectives.flight_recorder import READ_AT, Call, FlightLog
+from harness.training.collectives.flight_recorder import READ_AT, CollectiveCall, FlightLog
 from harness.training.collectives.profiler import GlooProfiler
 from harness.training.collectives.times import BETWEEN_TWO, Span, timed
 
@@ -88,9 +88,9 @@ class CollectiveLog:
         self._spans: list[Span] = []
         self._since, self._until = 0.0, 0.0 if self._profiler else math.inf
         """The interval of the spans."""
-        self._later: list[Call] = []
+        self._later: list[CollectiveCall] = []
         """Calls that are not written yet."""
-        self._counted: list[Call] = []
+        self._counted: list[CollectiveCall] = []
         self._missed, self._unwritten = 0, 0
         self._read_at = self._due_at = time.perf_counter()
 
@@ -174,7 +174,7 @@ class CollectiveLog:
         self._cost = time.perf_counter() - began
         return True
 
-    def count(self) -> tuple[list[Call], int]:
+    def count(self) -> tuple[list[CollectiveCall], int]:
         """The flight recorder's collectives since the last call, and how many it has missed."""
         self._read()
         counted, missed = (self._counted, self._missed)

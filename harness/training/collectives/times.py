@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harness.training.collectives.flight_recorder import Call
+from harness.training.collectives.flight_recorder import CollectiveCall
 
 _TIMED_BACKEND: Final = "gloo"
 """NCCL's collectives end on a GPU, but the profiler's CPU events of them end when they are queued."""
@@ -62,7 +62,7 @@ class Timed:
         return {**vars(self), "start": round(self.start, 6), "seconds": seconds, "step": step}
 
 
-def timed(calls: Sequence[Call], spans: Iterable[Span], since: float, sizes: dict[str, int]) -> list[Timed]:
+def timed(calls: Sequence[CollectiveCall], spans: Iterable[Span], since: float, sizes: dict[str, int]) -> list[Timed]:
     """The collectives of an interval in which the profiler ran, by start.
 
     gloo begins with collectives in the order of the calls, so those of one kind and size are matched in order. The last
@@ -78,7 +78,7 @@ def timed(calls: Sequence[Call], spans: Iterable[Span], since: float, sizes: dic
     of_kind: dict[tuple[str, int], list[Span]] = defaultdict(list)
     for span in sorted(spans, key=lambda one: one.start):
         of_kind[span.op, span.elements].append(span)
-    called: dict[tuple[str, int], list[Call]] = defaultdict(list)
+    called: dict[tuple[str, int], list[CollectiveCall]] = defaultdict(list)
     for call in sorted(calls, key=lambda one: one.time):
         called[call.op, call.elements].append(call)
     found = []
@@ -91,7 +91,7 @@ def timed(calls: Sequence[Call], spans: Iterable[Span], since: float, sizes: dic
     return sorted(found, key=lambda one: one.start)
 
 
-def _ends(calls: Sequence[Call], spans: Sequence[Span]) -> dict[Call, float]:
+def _ends(calls: Sequence[CollectiveCall], spans: Sequence[Span]) -> dict[CollectiveCall, float]:
     """The times at which calls of one kind were complete."""
     last = spans[max(0, len(spans) - len(calls)) :]
     return {
@@ -101,6 +101,6 @@ def _ends(calls: Sequence[Call], spans: Sequence[Span]) -> dict[Call, float]:
     }
 
 
-def _timed(call: Call, end: float | None, sizes: dict[str, int]) -> Timed:
+def _timed(call: CollectiveCall, end: float | None, sizes: dict[str, int]) -> Timed:
     seconds = None if end is None else max(0.0, end - call.time)
     return Timed(call.op, call.time, seconds, call.bytes, sizes.get(call.name, 0), call.group)

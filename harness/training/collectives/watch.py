@@ -62,7 +62,7 @@ class MainThread:
         return 0
 
 
-class Watch:
+class CollectiveWatch:
     """Records the collectives of this process in a log until it ends."""
 
     def __init__(self, log: CollectiveLog) -> None:
@@ -111,4 +111,4 @@ def watch(environment: Mapping[str, str]) -> None:
     import torch.distributed as dist
 
     rank = int(environment.get("NODE_RANK") or dist.get_rank())
-    Watch(CollectiveLog(Path(environment[RUN_DIR]), rank)).run()
+    CollectiveWatch(CollectiveLog(Path(environment[RUN_DIR]), rank)).run()

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from harness.errors import HarnessError, InputError
 from harness.training.elastic.decide import Patience, Roster, complete, next_roster
-from harness.training.elastic.watch import Watch
+from harness.training.elastic.watch import GroupWatch
 from harness.training.group import blamed, import_torch
 
 RESTART: Final = "HARNESS_RESTART"
@@ -74,7 +74,7 @@ class Meeting(ABC):
         self.timeout, self.away = timeout, away
         self._process = uuid.uuid4().hex
         self._newest = Roster(0, {}, (), ())
-        self._watch: Watch | None = None
+        self._watch: GroupWatch | None = None
 
     def join(self) -> Roster | None:
         """Form the next group with this rank; None: the others have finished without it.
@@ -104,7 +104,7 @@ class Meeting(ABC):
     def watch(self, ended: Callable[[], None]) -> None:
         """Call a function when the newest group has ended, in a thread that waits for that."""
         generation = self._newest.generation
-        self._watch = Watch(self.connection(), f"end/{generation}", f"answer/{generation + 1}/{self.rank}", ended)
+        self._watch = GroupWatch(self.connection(), f"end/{generation}", f"answer/{generation + 1}/{self.rank}", ended)
 
     def _close_watch(self) -> None:
         if self._watch:

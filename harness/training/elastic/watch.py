@@ -11,7 +11,7 @@ from typing import Any, Final
 _NEVER: Final = timedelta(days=1000)
 
 
-class Watch:
+class GroupWatch:
     """Waits until a group has ended, or the connection to the store is lost.
 
     Args:

@@ -16,7 +16,7 @@ from time import monotonic_ns
 from typing import Final
 
 from harness.verify.node.packet import ECHO, HEADER, MAGIC, REPLY, overhead, small
-from harness.verify.node.sampling import ROOM, Sampling
+from harness.verify.node.sampling import ROOM, SkippedPackets
 
 RECEIVE_BUFFER: Final = 32 << 20
 _UDP_GRO: Final = 104
@@ -26,7 +26,7 @@ _SO_TIMESTAMPNS: Final = 35
 _TIMESPEC: Final = struct.Struct("@ll")
 
 
-class Flow:
+class FlowArrivals:
     """What arrived of one echo or train: each packet's timestamps, in the order of arrival."""
 
     def __init__(self) -> None:
@@ -78,12 +78,12 @@ class Receiver(threading.Thread):
         for option in (socket.SO_RCVBUF, _SO_RCVBUFFORCE):
             self._try_option(socket.SOL_SOCKET, option, RECEIVE_BUFFER)
         self._bulk = bulk
-        self.sampling = Sampling(self.socket)
+        self.sampling = SkippedPackets(self.socket)
         if bulk:
             self._join(True)
             self._try_option(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self.socket.bind((address, 0))
-        self.flows: dict[int, Flow] = {}
+        self.flows: dict[int, FlowArrivals] = {}
         self.bulks: dict[int, BulkFlow] = {}
 
     def _join(self, join: bool) -> None:
@@ -145,9 +145,9 @@ class Receiver(threading.Thread):
         extra = overhead(self.ipv6)
         return payload + -(-payload // (self.frame - extra)) * extra
 
-    def flow(self, job: int) -> Flow:
+    def flow(self, job: int) -> FlowArrivals:
         """What arrived of an echo or a train so far."""
-        return self.flows.setdefault(job, Flow())
+        return self.flows.setdefault(job, FlowArrivals())
 
     def bulk(self, job: int) -> BulkFlow:
         """What arrived of a bulk train so far."""

@@ -30,7 +30,7 @@ ROOM: Final = socket.CMSG_SPACE(_DROPS.size)
 """Bytes of ancillary data in which the kernel reports the drops."""
 
 
-class Sampling:
+class SkippedPackets:
     """Counts the packets that a UDP socket skips, because of the filter or because its buffer is full."""
 
     def __init__(self, of: socket.socket) -> None:

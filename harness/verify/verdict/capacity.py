@@ -9,8 +9,8 @@ from typing import Any, Final
 from harness.model.capacity import Capacity
 from harness.model.distribution import form
 from harness.model.format import format_rate
-from harness.verify.caps import Place, counted
-from harness.verify.loads import Load
+from harness.verify.caps import CapPlace, counted
+from harness.verify.loads import CapacityLoad
 from harness.verify.samples import LoadMeasurement
 from harness.verify.sharing import jain, together
 from harness.verify.stats import bulk_rate, spread
@@ -31,7 +31,7 @@ class CapVerdict(Row):
         flows: their number.
     """
 
-    cap: Place = field(kw_only=True)
+    cap: CapPlace = field(kw_only=True)
     jain: float | None = field(default=None, kw_only=True)
     flows: int = field(default=0, kw_only=True)
 
@@ -49,7 +49,7 @@ class CapVerdict(Row):
 
 
 def judge_cap(
-    load: Load, applied: Capacity | None, measured: LoadMeasurement, lossy: Mapping[tuple[int, int], float]
+    load: CapacityLoad, applied: Capacity | None, measured: LoadMeasurement, lossy: Mapping[tuple[int, int], float]
 ) -> CapVerdict:
     """The row of one capacity.
 

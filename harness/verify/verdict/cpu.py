@@ -8,7 +8,7 @@ from typing import Final
 from harness.linux.cgroup import quota_us
 from harness.model.cpu import CpuShare
 from harness.model.format import format_share
-from harness.verify.caps import Place
+from harness.verify.caps import CapPlace
 from harness.verify.verdict.capacity import CapVerdict
 
 TOLERANCE: Final = 0.05
@@ -32,7 +32,7 @@ class CpuMeasurement:
     idle_cores: float
 
 
-def judge_cpu(place: Place, requested: CpuShare, applied: CpuShare | None, measured: CpuMeasurement) -> CapVerdict:
+def judge_cpu(place: CapPlace, requested: CpuShare, applied: CpuShare | None, measured: CpuMeasurement) -> CapVerdict:
     """The row: it is ok within TOLERANCE, plus one quota and one tick, of the share that the kernel reports.
 
     It is machine-bound where other programs use the CPUs, so that the node cannot get its share.

@@ -8,7 +8,7 @@ import pytest
 
 from harness.agent import coordinator, discovery, heartbeats, silence, worker
 from harness.agent.coordinator import Coordinator
-from harness.agent.edits import Edits, NodeLimits, edits_message
+from harness.agent.edits import Edits, LimitEdit, edits_message
 from harness.agent.lifecycle import GONE, Lifecycle
 from harness.agent.worker import Worker
 from harness.errors import HarnessError, InputError
@@ -141,7 +141,7 @@ def test_a_change_that_one_node_takes_reaches_all_and_who_comes_later():
     async def scene(node):
         hub, one = node(0), node(1)
         await until(lambda: hub.membership.lifecycle.missing == [2])
-        news = edits_message([(7, changed((1, 2), 33)), (8, NodeLimits(1, LIMITED))])
+        news = edits_message([(7, changed((1, 2), 33)), (8, LimitEdit(1, LIMITED))])
         one.edits.merge(news)
         one.membership.share({"do": "edits", **news})
         await until(lambda: hub.edits.to_json() == news)
@@ -154,7 +154,7 @@ def test_a_change_that_one_node_takes_reaches_all_and_who_comes_later():
 def test_what_a_node_knows_outlives_rank_0():
     async def scene(node):
         hub, one = node(0), node(1)
-        news = edits_message([(9, changed((0, 1), 50)), (9, NodeLimits(0, LIMITED))])
+        news = edits_message([(9, changed((0, 1), 50)), (9, LimitEdit(0, LIMITED))])
         await until(lambda: hub.membership.lifecycle.missing == [2])
         one.edits.merge(news)
         await hub.end()

@@ -22,7 +22,7 @@ from harness.netlink.nlattr import text
 from harness.shaping.userspace import nft_features, rules
 from harness.shaping.userspace.guard import Guard, links_chain
 from harness.shaping.userspace.nfqueue import Nfqueue, accept_marked, verdict
-from harness.shaping.userspace.rules import Rule, Rules
+from harness.shaping.userspace.rules import KernelRules, Rule
 from tests.support.cli import wait_for
 from tests.support.veth import NEAR
 from tests.support.veth import cable as new_cable
@@ -125,14 +125,14 @@ def test_what_passes_is_sent_to_a_queue_in_one_step(netlink, cable):
 
 
 def test_nothing_is_told_of_where_nothing_was_installed(netlink, cable):
-    assert rules.read(netlink, guard(cable.index)) == Rules(False, ())
+    assert rules.read(netlink, guard(cable.index)) == KernelRules(False, ())
 
 
 def test_removed_rules_are_gone_and_may_be_removed_again(netlink, cable):
     rules.install(netlink, guard(cable.index), of(*cable.sources))
     for _ in range(2):
         rules.remove(netlink)
-        assert rules.read(netlink, guard(cable.index)) == Rules(False, ())
+        assert rules.read(netlink, guard(cable.index)) == KernelRules(False, ())
     wait_for(lambda: all(cable.arrives(source) for source in cable.sources))
 
 

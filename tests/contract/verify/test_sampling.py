@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from harness.verify.node.sampling import ROOM, Sampling
+from harness.verify.node.sampling import ROOM, SkippedPackets
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def drained(receiver, sampling):
 @pytest.mark.parametrize("one_in", [2, 16])
 def test_some_are_read_and_all_are_counted(ends, one_in):
     sender, receiver = ends
-    sampling = Sampling(receiver)
+    sampling = SkippedPackets(receiver)
     assert sampling.start(one_in)
     read = known = 0
     for _ in range(400):
@@ -45,7 +45,7 @@ def test_some_are_read_and_all_are_counted(ends, one_in):
 def test_packets_that_find_the_buffer_full_are_counted_too(ends):
     sender, receiver = ends
     receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 10_000)
-    sampling = Sampling(receiver)
+    sampling = SkippedPackets(receiver)
     assert sampling.start(2)
     for _ in range(1000):
         sender.send(b"x" * 50)
@@ -56,7 +56,7 @@ def test_packets_that_find_the_buffer_full_are_counted_too(ends):
 
 def test_start_resets_the_count_and_stop_reads_all(ends):
     sender, receiver = ends
-    sampling = Sampling(receiver)
+    sampling = SkippedPackets(receiver)
     for one_in in (4, 4):
         assert sampling.start(one_in)
         for _ in range(40):

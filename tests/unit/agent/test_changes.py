@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.agent.changes import Changes
-from harness.agent.edits import Edits, NodeLimits, edits_message
+from harness.agent.edits import Edits, LimitEdit, edits_message
 from harness.errors import NodeError
 from harness.model.capacity import Capacity, NodeShape
 from harness.model.status import NodeStatus
@@ -51,20 +51,20 @@ def test_only_what_is_about_this_node_is_applied_and_all_is_known(links, changes
     assert links.applied == []
     changes.merge({"do": "edits", **edits_message([(1, slower((0, 1)))])})
     assert links.applied == [(NodeShape(), {0})]
-    changes.merge({"do": "edits", **edits_message([(1, NodeLimits(2, LIMITED))])})
+    changes.merge({"do": "edits", **edits_message([(1, LimitEdit(2, LIMITED))])})
     assert len(links.applied) == 1
     assert links.plan.nodes == {2: LIMITED}
-    changes.merge({"do": "edits", **edits_message([(1, NodeLimits(1, LIMITED))])})
+    changes.merge({"do": "edits", **edits_message([(1, LimitEdit(1, LIMITED))])})
     assert links.applied[1:] == [(LIMITED, set())]
 
 
 def test_the_first_limit_that_makes_super_packets_smaller_reaches_every_node(links, changes):
-    changes.merge({"do": "edits", **edits_message([(1, NodeLimits(3, NodeShape(downlink=Capacity(Rate(10**6)))))])})
+    changes.merge({"do": "edits", **edits_message([(1, LimitEdit(3, NodeShape(downlink=Capacity(Rate(10**6)))))])})
     assert links.applied == [(NodeShape(), set())]
 
 
 def test_a_command_is_answered_and_its_limits_are_news_for_the_others(links, changes):
-    told = edits_message([(5, NodeLimits(1, LIMITED))])
+    told = edits_message([(5, LimitEdit(1, LIMITED))])
     status, news = changes.command({"do": "apply", **told, "touched": []})
     assert status == NodeStatus({})
     assert news == {"do": "edits", **told}
@@ -72,8 +72,8 @@ def test_a_command_is_answered_and_its_limits_are_news_for_the_others(links, cha
 
 
 def test_an_older_command_is_refused(links, changes):
-    changes.merge({"do": "edits", **edits_message([(5, NodeLimits(2, LIMITED))])})
-    older = edits_message([(4, NodeLimits(2, NodeShape()))])
+    changes.merge({"do": "edits", **edits_message([(5, LimitEdit(2, LIMITED))])})
+    older = edits_message([(4, LimitEdit(2, NodeShape()))])
     with pytest.raises(NodeError, match=r"reshape the limits of node 2: another command .* \(harness node show\)"):
         changes.command({"do": "apply", **older, "touched": []})
     assert links.plan.nodes == {2: LIMITED}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agent.clocks import Exchange, clock_ahead
+from harness.agent.clocks import ClockExchange, clock_ahead
 
 DELAYS = st.floats(0, 2)
 
@@ -12,7 +12,7 @@ DELAYS = st.floats(0, 2)
 def exchange(at, there, thinking, back, ahead):
     """The time stamps of an exchange when the other's clock is that far ahead."""
     received = at + there
-    return Exchange(at, received + ahead, received + thinking + ahead, received + thinking + back)
+    return ClockExchange(at, received + ahead, received + thinking + ahead, received + thinking + back)
 
 
 @given(

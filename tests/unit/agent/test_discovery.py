@@ -5,14 +5,14 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 
 from harness.agent import discovery
-from harness.agent.discovery import Place, Unanswered, find_all
+from harness.agent.discovery import NameAddresses, Unanswered, find_all
 from harness.errors import UnavailableError
 
 NAMES = ["n-1", "n-2", "n-3"]
 
 
 def place(number):
-    return Place(IPv4Address(f"10.0.0.{number}"), IPv6Address(f"fd00::{number}"))
+    return NameAddresses(IPv4Address(f"10.0.0.{number}"), IPv6Address(f"fd00::{number}"))
 
 
 class Dns:
@@ -69,7 +69,7 @@ def test_a_name_server_that_says_nothing_for_a_while_ends_nobody():
 
 
 def test_half_an_answer_is_waited_out_where_the_network_has_ipv6():
-    half = Place(IPv4Address("10.0.0.2"), None)
+    half = NameAddresses(IPv4Address("10.0.0.2"), None)
     dns = Dns(n_1=[place(1)], n_2=[half, half, place(2)], n_3=[place(3)])
     assert find_all(NAMES, 5, print, ipv6=True, look=dns) == [place(1), place(2), place(3)]
     assert find_all(["n-2"], 5, print, ipv6=False, look=Dns(n_2=[half])) == [half]
@@ -90,7 +90,7 @@ def interface(monkeypatch):
 
 
 def pods(*fours):
-    return [Place(IPv4Address(four), None) for four in fours]
+    return [NameAddresses(IPv4Address(four), None) for four in fours]
 
 
 def test_nodes_in_one_subnet_have_that_of_our_interface(interface):
@@ -101,7 +101,7 @@ def test_nodes_in_one_subnet_have_that_of_our_interface(interface):
 def test_nodes_in_several_subnets_have_the_smallest_that_holds_them_all(interface):
     net = discovery.addressing_of(pods("10.244.0.5", "10.244.3.9"))
     assert (str(net.ipv4_net), net.ipv4(1), net.versions) == ("10.244.0.0/22", IPv4Address("10.244.3.9"), (4,))
-    apart = [Place(IPv4Address("10.0.0.1"), IPv6Address(f"fd00:0:0:{part}::1")) for part in (1, 2)]
+    apart = [NameAddresses(IPv4Address("10.0.0.1"), IPv6Address(f"fd00:0:0:{part}::1")) for part in (1, 2)]
     assert str(discovery.addressing_of(apart).ipv6_net) == "fd00::/62"
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agent.edits import Edits, NodeLimits, edited_plan, edits_message, fingerprint
+from harness.agent.edits import Edits, LimitEdit, edited_plan, edits_message, fingerprint
 from harness.model.capacity import Capacity, NodeShape
 from harness.model.delivery import Delivery, counts_of
 from harness.model.link import LinkShape
@@ -22,7 +22,7 @@ def changed(pair, ms):
 
 
 def limited(rank, mbit):
-    return NodeLimits(rank, NodeShape(uplink=Capacity(Rate(mbit * 10**6))))
+    return LimitEdit(rank, NodeShape(uplink=Capacity(Rate(mbit * 10**6))))
 
 
 def told(*changes):
@@ -73,7 +73,7 @@ def test_changes_make_another_plan():
     plan = edited_plan(PLAN, [changed((0, 1), 20), limited(2, 5)])
     assert plan.edges[0, 1] == changed((0, 1), 20)
     assert plan.node_shape(2) == limited(2, 5).shape
-    assert edited_plan(plan, [NodeLimits(2, NodeShape())]).nodes == {}
+    assert edited_plan(plan, [LimitEdit(2, NodeShape())]).nodes == {}
 
 
 ANY = st.one_of(

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from harness.errors import InputError
-from harness.experiment.measure import FileReader, Found, Measure, OutputReader
+from harness.experiment.measure import FileReader, Measure, MeasuredValue, OutputReader
 
 
 def values(found):
@@ -87,4 +87,4 @@ def test_what_was_looked_for_is_said_in_words():
 
 
 def test_a_line_has_its_value():
-    assert Found(0, 3, 0.5).line("loss", 9.0)["values"] == {"loss": 0.5}
+    assert MeasuredValue(0, 3, 0.5).line("loss", 9.0)["values"] == {"loss": 0.5}

@@ -8,7 +8,7 @@ import pytest
 
 from harness.experiment.report.analysis.links import link_use
 from harness.experiment.report.load import load_experiment
-from harness.experiment.report.load.records import End, RecordedRun
+from harness.experiment.report.load.records import RecordedRun, RunEnd
 from harness.experiment.summary import summary
 from harness.model.plan_options import PlanOptions
 from tests.support.runs import DDP, make_run
@@ -56,7 +56,7 @@ def test_a_run_that_recorded_nothing_says_so():
     ],
 )
 def test_exit_codes(trained, codes, said):
-    assert of(replace(trained, end=End("failed", 2.5, codes=codes)))["exit codes"] == said
+    assert of(replace(trained, end=RunEnd("failed", 2.5, codes=codes)))["exit codes"] == said
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,4 @@ def test_exit_codes(trained, codes, said):
     [("finished", "finished after 2.5 s"), ("limit", "time over after 2.5 s"), ("stopped", "stopped after 2.5 s")],
 )
 def test_the_result(trained, status, said):
-    assert of(replace(trained, end=End(status, 2.5)))["result"] == said
+    assert of(replace(trained, end=RunEnd(status, 2.5)))["result"] == said

@@ -11,7 +11,7 @@ from harness.netlink import nft_expressions as expr
 from harness.netlink import nftables as nft
 from harness.netlink.channel import Refusal, Request
 from harness.netlink.nfnetlink import WHOLE, Nfnetlink, header, integer, nest
-from harness.netlink.nft_expressions import Accept, Compare, Counter, Foreign, Meta, Payload, Queue
+from harness.netlink.nft_expressions import Accept, Compare, Counter, Foreign, Meta, Payload, ToQueue
 from harness.netlink.nlattr import NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, attr, attrs, message, messages, text
 
 NF_TABLES = 10
@@ -21,7 +21,7 @@ expressions = st.one_of(
     st.builds(Payload, u32, u32, u32),
     st.builds(Compare, st.binary(min_size=1, max_size=16), st.booleans()),
     st.builds(Counter, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)),
-    st.builds(Queue, u16, st.booleans()),
+    st.builds(ToQueue, u16, st.booleans()),
     st.just(Accept()),
     st.just(expr.Drop()),
     st.builds(expr.Mask, st.binary(min_size=1, max_size=16)),
@@ -48,7 +48,7 @@ def test_integers_are_big_endian_and_nests_say_so():
 
 
 def test_nfqueues_structure_is_the_hosts_order_and_eight_bytes_long():
-    listed = attrs(nft.add_rule(2, "t", "c", [Queue(513, native=False)]).body[4:])[4]
+    listed = attrs(nft.add_rule(2, "t", "c", [ToQueue(513, native=False)]).body[4:])[4]
     data = attrs(attrs(attrs(listed)[1])[2])
     assert bytes(data[1]) == b"NFQUEUE\0"
     assert bytes(data[2]) == bytes((0, 0, 0, 3))
@@ -56,7 +56,7 @@ def test_nfqueues_structure_is_the_hosts_order_and_eight_bytes_long():
 
 
 def test_the_native_queue_asks_for_no_bypass():
-    listed = attrs(nft.add_rule(2, "t", "c", [Queue(513)]).body[4:])[4]
+    listed = attrs(nft.add_rule(2, "t", "c", [ToQueue(513)]).body[4:])[4]
     data = attrs(attrs(attrs(listed)[1])[2])
     assert {kind: bytes(value) for kind, value in data.items()} == {1: b"\x02\x01", 2: b"\0\x01", 3: b"\0\0"}
 

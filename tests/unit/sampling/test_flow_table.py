@@ -3,8 +3,8 @@
 import socket
 
 from harness.model.address import Addressing
-from harness.netlink.tcp_info import Connection, Found, TcpInfo
-from harness.sampling.flow_table import Flow, FlowTable, ranks_by_address
+from harness.netlink.tcp_info import Connection, OpenConnection, TcpInfo
+from harness.sampling.flow_table import FlowProperties, FlowTable, ranks_by_address
 
 NET = Addressing()
 RANKS = ranks_by_address(NET, 4)
@@ -18,7 +18,7 @@ def connection(rank, port=40001, family=socket.AF_INET, cookie=1):
 
 
 def found(*connections):
-    return [Found(one, "cubic", 1448) for one in connections]
+    return [OpenConnection(one, "cubic", 1448) for one in connections]
 
 
 def info(acked):
@@ -31,7 +31,7 @@ def table():
 
 def test_a_connection_to_a_node_is_a_flow_once():
     made = table()
-    assert made.discover(found(connection(3))) == [Flow(2, 1, 3, 40001, 29500, "cubic", 1448)]
+    assert made.discover(found(connection(3))) == [FlowProperties(2, 1, 3, 40001, 29500, "cubic", 1448)]
     assert made.discover(found(connection(3))) == []
 
 

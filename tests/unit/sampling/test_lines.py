@@ -3,7 +3,7 @@
 import json
 
 from harness.netlink.tcp_info import TcpInfo
-from harness.sampling.flow_table import Flow, FlowNews
+from harness.sampling.flow_table import FlowNews, FlowProperties
 from harness.sampling.lines import LinkLines, flow_lines
 from harness.sampling.node import NodeSample
 
@@ -73,7 +73,7 @@ def test_a_full_line_keeps_what_is_known_of_a_node_that_is_gone():
 
 
 def test_flows_begin_are_sampled_and_end_in_that_order():
-    flow = Flow(7, 0, 1, 40001, 29500, "cubic", 1448)
+    flow = FlowProperties(7, 0, 1, 40001, 29500, "cubic", 1448)
     news = FlowNews([flow], [(7, TcpInfo(10, 20_100, 3, 1_250_000, 99_001, 500_000, 0))], [5])
     begun, sample, ended = map(json.loads, flow_lines(1000.1, 1, {0: node({}, flows=news), 1: node({})}))
     assert begun == {

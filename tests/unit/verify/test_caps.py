@@ -10,7 +10,7 @@ from harness.model.link import LinkShape
 from harness.model.plan_edit import undirected
 from harness.model.queueing import Queue, parse_buffer
 from harness.model.units import Rate, Size
-from harness.verify.caps import Place, caps_of, counted, crossed, frame_rate, met_alone, narrowest
+from harness.verify.caps import CapPlace, caps_of, counted, crossed, frame_rate, met_alone, narrowest
 from harness.verify.plan import probe_for
 from harness.verify.rounds import rounds
 from harness.verify.samples import Direction, EdgeMeasurement
@@ -41,8 +41,8 @@ def test_a_capacity_has_the_edges_that_share_it_without_those_that_are_down():
     plan = capped(n0=NodeShape(cap("20mbit"), cap("30mbit")))
     plan = plan.changed([replace(plan.edge(0, 2), down=True)])
     up, down = caps_of(plan)
-    assert (up.place, up.edges) == (Place("uplink", 0), ((0, 1), (0, 3)))
-    assert (down.place, down.edges) == (Place("downlink", 0), ((1, 0), (2, 0), (3, 0)))
+    assert (up.place, up.edges) == (CapPlace("uplink", 0), ((0, 1), (0, 3)))
+    assert (down.place, down.edges) == (CapPlace("downlink", 0), ((1, 0), (2, 0), (3, 0)))
     assert str(up) == "the uplink of node 0, 20 Mbit/s"
 
 
@@ -55,14 +55,14 @@ def test_a_trunk_is_crossed_in_its_direction_only():
 
 def test_what_the_engine_reports_takes_the_place_of_what_was_requested():
     plan = capped(n0=NodeShape(cap("20mbit"), cap("30mbit")))
-    found = caps_of(plan, {Place("uplink", 0): cap("21mbit")})
+    found = caps_of(plan, {CapPlace("uplink", 0): cap("21mbit")})
     assert [(one.place.kind, one.capacity.rate) for one in found] == [("uplink", Rate.parse("21mbit"))]
 
 
 def test_the_narrowest_is_found_by_what_full_frames_get():
     """20.5 Mbit/s of which 24 bytes beside each frame count less than 20.3 Mbit/s of frames."""
     caps = caps_of(capped(n0=NodeShape(uplink=cap("20.5mbit", overhead=24)), n1=NodeShape(downlink=cap("20.3mbit"))))
-    assert narrowest(crossed(caps, (0, 1)), EDGE, FRAME).place == Place("uplink", 0)
+    assert narrowest(crossed(caps, (0, 1)), EDGE, FRAME).place == CapPlace("uplink", 0)
     assert narrowest(crossed(caps, (0, 1)), shape(rate="1mbit"), FRAME) is None
     assert narrowest(crossed(caps, (2, 3)), EDGE, FRAME) is None
 

@@ -3,13 +3,13 @@
 import pytest
 
 from harness.model.cpu import CpuShare
-from harness.verify.caps import Place
+from harness.verify.caps import CapPlace
 from harness.verify.cpus import rounds_of
 from harness.verify.machine_load import busiest, idle_cores
 from harness.verify.table import in_words
 from harness.verify.verdict.cpu import CpuMeasurement, judge_cpu
 
-NODE, QUARTER = Place("cpu", 2), CpuShare(250)
+NODE, QUARTER = CapPlace("cpu", 2), CpuShare(250)
 
 
 def judged(cpu_s, applied=QUARTER, idle=1.0, seconds=1.0):

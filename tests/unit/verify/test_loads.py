@@ -9,14 +9,14 @@ from harness.model.capacity import NodeShape
 from harness.model.link import UNSHAPED
 from harness.model.queueing import Queue, parse_buffer
 from harness.model.units import Ratio, Time
-from harness.verify.caps import Place, caps_of
+from harness.verify.caps import CapPlace, caps_of
 from harness.verify.loads import caps_within, load_for, load_rounds
 from harness.verify.samples import BulkSample, LoadMeasurement
 from harness.verify.verdict.capacity import judge_cap
 from tests.support.plans import shape
 from tests.unit.verify.test_caps import EDGE, cap, capped, two_regions
 
-UPLINK = Place("uplink", 0)
+UPLINK = CapPlace("uplink", 0)
 
 
 def load(plan, place=UPLINK, seconds=5.0):
@@ -39,10 +39,10 @@ def test_all_senders_send_twice_their_fair_share():
 
 
 def test_a_downlinks_senders_are_the_neighbours():
-    found = load(capped(n2=NodeShape(downlink=cap("100mbit"))), Place("downlink", 2))
+    found = load(capped(n2=NodeShape(downlink=cap("100mbit"))), CapPlace("downlink", 2))
     assert [flow.pair for flow in found.flows] == [(0, 2), (1, 2), (3, 2)]
     assert found.one_in(2) == 1
-    assert load(capped(UNSHAPED, n2=NodeShape(downlink=cap("1gbit"))), Place("downlink", 2)).one_in(2) == 16
+    assert load(capped(UNSHAPED, n2=NodeShape(downlink=cap("1gbit"))), CapPlace("downlink", 2)).one_in(2) == 16
 
 
 def test_no_edge_gets_more_than_it_carries():
@@ -82,7 +82,7 @@ def test_bursts_find_room_in_the_other_capacities_on_their_way_too():
         "n2": NodeShape(downlink=cap("100mbit")),
         "n1": NodeShape(uplink=cap("1mbit", buffer=parse_buffer("20KiB"))),
     }
-    found = load(capped(UNSHAPED, **nodes), Place("downlink", 2))
+    found = load(capped(UNSHAPED, **nodes), CapPlace("downlink", 2))
     assert found.segments * FRAME <= 20 * 1024 / 3
 
 
@@ -138,7 +138,7 @@ def test_a_capacity_that_is_right():
 
 
 def test_a_trunks_row_names_its_regions():
-    row = judged(load(two_regions(), Place("trunk", regions=("eu", "us"))), (1,) * 4)
+    row = judged(load(two_regions(), CapPlace("trunk", regions=("eu", "us"))), (1,) * 4)
     assert row.ok
     assert (row.to_json()["rank"], row.to_json()["regions"], row.place) == (None, ["eu", "us"], "eu->us")
 
@@ -162,7 +162,7 @@ def test_what_edges_lose_behind_an_uplink_is_no_fault_of_it():
     lossy = EDGE.changed(loss=Ratio.parse("20%"))
     assert judged(load(uplink(lossy)), (0.8,) * 3, lossy=0.2).ok
     assert not judged(load(uplink(lossy)), (0.6,) * 3, lossy=0.2).ok
-    down = load(capped(lossy, n0=NodeShape(downlink=cap("20mbit"))), Place("downlink", 0))
+    down = load(capped(lossy, n0=NodeShape(downlink=cap("20mbit"))), CapPlace("downlink", 0))
     assert not judged(down, (0.8,) * 3, lossy=0.2).ok
 
 

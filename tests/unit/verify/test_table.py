@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.verify.caps import Place
+from harness.verify.caps import CapPlace
 from harness.verify.table import in_words, verify_table
 from harness.verify.verdict import Verdict
 from harness.verify.verdict.capacity import CapVerdict
@@ -61,9 +61,9 @@ def test_a_row_in_words():
 
 
 def test_a_capacity_is_named_by_its_node_or_its_regions():
-    row = CapVerdict("uplink", 1e6, 1e6, 1e6, ok=True, note="fair", cap=Place("uplink", 2))
+    row = CapVerdict("uplink", 1e6, 1e6, 1e6, ok=True, note="fair", cap=CapPlace("uplink", 2))
     assert in_words(row) == "node 2 uplink 1 Mbit/s"
-    trunk = replace(row, quantity="trunk", cap=Place("trunk", regions=("eu", "us")))
+    trunk = replace(row, quantity="trunk", cap=CapPlace("trunk", regions=("eu", "us")))
     told = "\n".join(verify_table([row, trunk], "title").lines(None))
     assert "node 2  uplink" in told
     assert "eu->us  trunk" in told

@@ -10,7 +10,7 @@ from harness.model.cpu import CpuShare
 from harness.model.plan_edit import set_down
 from harness.model.units import Rate
 from harness.verify import verification
-from harness.verify.caps import Place
+from harness.verify.caps import CapPlace
 from harness.verify.verdict import Verdict
 from harness.verify.verdict.capacity import CapVerdict
 from harness.verify.verification import is_changed
@@ -48,7 +48,7 @@ def test_a_row_is_off_where_it_is_off_both_times(monkeypatch, first, second, exp
 
 
 def test_a_capacity_that_is_off_is_measured_again_without_its_edges(monkeypatch):
-    place, asked = Place("uplink", 2), []
+    place, asked = CapPlace("uplink", 2), []
     good = CapVerdict("uplink", 1e6, 1e6, 1e6, ok=True, cap=place)
     rows = [{place: [replace(good, measured=2e6, ok=False)], (0, 1): [RATE]}, {place: [good]}]
 
@@ -90,7 +90,7 @@ def test_seconds_that_are_none_are_refused_before_anything_is_measured(monkeypat
 def test_what_another_command_changed():
     old = replace(network("line", 3), regions={"eu": (0, 1), "us": (2,)}, trunk_capacities={("eu", "us"): LIMIT})
     old = old.with_nodes({0: NodeShape(uplink=LIMIT, cpu=CpuShare(250))})
-    trunk, uplink, cpu = Place("trunk", regions=("eu", "us")), Place("uplink", 0), Place("cpu", 0)
+    trunk, uplink, cpu = CapPlace("trunk", regions=("eu", "us")), CapPlace("uplink", 0), CapPlace("cpu", 0)
     down = set_down(old, [(1, 2)], True)
     assert not any(is_changed(place, old, old) for place in ((0, 1), (1, 2), trunk, uplink, cpu))
     assert [is_changed(place, old, down) for place in ((0, 1), (1, 2), trunk, uplink)] == [False, True, True, False]

@@ -65,7 +65,7 @@ class ClientGone(Exception):
     """The client has closed the connection."""
 
 
-class Program:
+class ShimProgram:
     """A program in a session of its own, on three pipes or on a terminal. Raises OSError."""
 
     def __init__(self, argv: list[bytes], env: dict[bytes, bytes], tty: dict[str, int] | None) -> None:
@@ -123,7 +123,7 @@ class Shim:
     """One program and its client."""
 
     def __init__(self) -> None:
-        self._frames, self._program, self._tty = Frames(), None, False  # type: Frames, Program | None, bool
+        self._frames, self._program, self._tty = Frames(), None, False  # type: Frames, ShimProgram | None, bool
         self._input, self._input_ends = bytearray(), False
         self._out = bytearray(frame(READY))
         self._code, self._since_end, self._deadline = -1, 0, 0.0
@@ -225,7 +225,7 @@ class Shim:
             return
         more = {_bytes(name): _bytes(value) for name, value in env.items()}
         try:
-            self._program = Program([_bytes(word) for word in argv], {**os.environb, **more}, tty)
+            self._program = ShimProgram([_bytes(word) for word in argv], {**os.environb, **more}, tty)
         except OSError as problem:
             missing = problem.errno in (errno.ENOENT, errno.ENOTDIR)
             self._fail(127 if missing else 126, f"cannot start {argv[0]!r}: {problem.strerror}")
@@ -256,7 +256,7 @@ class Shim:
             del self._program.outputs[fd]
             os.close(fd)
 
-    def _write_input(self, program: Program) -> None:
+    def _write_input(self, program: ShimProgram) -> None:
         try:
             taken = os.write(program.stdin, self._input[:CHUNK]) if self._input else 0
         except BlockingIOError:
@@ -273,7 +273,7 @@ class Shim:
         if self._input_ends and not self._input and not self._tty:
             self._close_input(program)
 
-    def _close_input(self, program: Program) -> None:
+    def _close_input(self, program: ShimProgram) -> None:
         if program.stdin >= 0:
             os.close(program.stdin)
         program.stdin = -1

@@ -19,7 +19,7 @@ CAUSE_WORDS: Final = {
 
 
 @dataclass(frozen=True)
-class Absence:
+class TimeAway:
     """A time for which a rank was away, in seconds of training.
 
     Args:
@@ -76,7 +76,7 @@ class Churn:
     standstill: float
     groups: int
     state_bytes: int
-    absences: tuple[Absence, ...]
+    absences: tuple[TimeAway, ...]
 
 
 def churn_of(run: RecordedRun) -> Churn | None:
@@ -114,7 +114,7 @@ def _standstills(run: RecordedRun) -> Iterator[float]:
             yield steps[place].time - steps[place].seconds - steps[place - 1].time
 
 
-def _absences(run: RecordedRun) -> Iterator[Absence]:
+def _absences(run: RecordedRun) -> Iterator[TimeAway]:
     zero = last_zero(run)
     steps = {rank.rank: rank.steps for rank in run.ranks}
     for one in run.absences or _noticed(run.groups):
@@ -123,7 +123,7 @@ def _absences(run: RecordedRun) -> Iterator[Absence]:
             end = one.until - zero
             begins = (step.time - step.seconds - zero for step in steps.get(one.rank, ()) if step.time > one.until)
             rejoined = next(begins, None)
-        yield Absence(one.rank, one.cause, one.since - zero, end, rejoined)
+        yield TimeAway(one.rank, one.cause, one.since - zero, end, rejoined)
 
 
 def _noticed(groups: Sequence[RecordedGroup]) -> Iterator[RecordedAbsence]:

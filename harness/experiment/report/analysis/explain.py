@@ -9,7 +9,7 @@ from typing import Final
 from harness.experiment.report.analysis.causes.advice import Cause, advice
 from harness.experiment.report.analysis.causes.changes import FeltChange, felt_change
 from harness.experiment.report.analysis.causes.edge_loads import edge_loads
-from harness.experiment.report.analysis.causes.lost_time import Network, lost_time
+from harness.experiment.report.analysis.causes.lost_time import StepNetwork, lost_time
 from harness.experiment.report.analysis.causes.mean_links import with_mean_links
 from harness.experiment.report.analysis.causes.reasons import SENTENCES, apart, changed, links_alone, machine
 from harness.experiment.report.analysis.causes.substitutes import with_logged_steps, with_rounds
@@ -63,7 +63,7 @@ def _explain_steps(run: RecordedRun, found: Waits, clock: RecordedRun) -> Explan
     if change := _felt(run, found, clock):
         return Explanation("changed", changed(change), _lost_with(run, found, change), advice("changed", run))
     run = with_mean_links(run, found.begun, found.ended)
-    network = Network.of(run, found)
+    network = StepNetwork.of(run, found)
     lost = lost_time(run, found, network)
     cause = _cause(found, lost)
     if cause == "unknown" and network.trip is not None and network.loads:
@@ -101,7 +101,7 @@ def _cause(found: Waits, lost: Mapping[Cause, float]) -> Cause:
 
 def _lost_with(run: RecordedRun, found: Waits, change: FeltChange) -> dict[Cause, float]:
     """The seconds that a change cost, and the rest split as before the change, by the plan's links."""
-    before = lost_time(run, change.whole, Network.of(run, change.whole))
+    before = lost_time(run, change.whole, StepNetwork.of(run, change.whole))
     rest = max(0.0, found.seconds - found.compute - change.lost)
     total = sum(before.values()) or 1.0
     split: dict[Cause, float] = {cause: rest * seconds / total for cause, seconds in before.items()}

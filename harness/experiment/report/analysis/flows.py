@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 
 from harness.experiment.report.analysis.links import zeros
-from harness.experiment.report.load.network_records import Flow
+from harness.experiment.report.load.network_records import FlowRecord
 from harness.experiment.report.load.records import RecordedRun
 
 
@@ -24,7 +24,7 @@ class FlowTotals:
         rwnd_share: share of that time for which the receiver's window held it back.
     """
 
-    flow: Flow
+    flow: FlowRecord
     bytes: int
     retransmits: int
     rtt: float
@@ -34,12 +34,12 @@ class FlowTotals:
     rwnd_share: float | None
 
 
-def flow_name(flow: Flow, alone: bool) -> str:
+def flow_name(flow: FlowRecord, alone: bool) -> str:
     """``0→1``; with ports where the two have several flows: ``0→1 :40001–29500``."""
     return f"{flow.src}→{flow.dst}" + ("" if alone else f" :{flow.src_port}–{flow.dst_port}")
 
 
-def largest_flows(run: RecordedRun, most: int) -> list[tuple[str, Flow]]:
+def largest_flows(run: RecordedRun, most: int) -> list[tuple[str, FlowRecord]]:
     """(name, flow) of the flows that carried most, in the order of their ranks."""
     known = [flow for flow in run.flows if flow.samples]
     kept = sorted(known, key=lambda flow: -flow.samples[-1].acked_bytes)[:most]
@@ -53,7 +53,7 @@ def flow_zeros(run: RecordedRun) -> dict[int, float]:
     return zeros(run) or {1: min((flow.samples[0].time for flow in run.flows if flow.samples), default=0.0)}
 
 
-def flow_totals(flow: Flow) -> FlowTotals:
+def flow_totals(flow: FlowRecord) -> FlowTotals:
     """The totals of a flow with samples."""
     last, rtts = flow.samples[-1], [sample.rtt for sample in flow.samples]
     return FlowTotals(

@@ -15,7 +15,7 @@ from harness.experiment.report.load.jsonl import Malformed, Oddities, number_or_
 from harness.experiment.report.load.links import load_links
 from harness.experiment.report.load.membership import load_absences, load_groups, present
 from harness.experiment.report.load.rank import load_rank
-from harness.experiment.report.load.records import End, RecordedExperiment, RecordedRun, Target
+from harness.experiment.report.load.records import RecordedExperiment, RecordedRun, RunEnd, Target
 from harness.experiment.report.load.traffic import load_traffic, without_traffic
 from harness.model.address import MAX_NODES
 from harness.model.format import format_shape
@@ -186,14 +186,14 @@ def _check(plan: NetworkPlan) -> None:
             raise ValueError(f"rank {rank} has a route over an edge that is not there")
 
 
-def _end(folder: Path, oddities: Oddities) -> End | None:
+def _end(folder: Path, oddities: Oddities) -> RunEnd | None:
     end = read_object(folder / "end.json", oddities)
     if end is None:
         return None
     code, rank, lines = end.get("code"), end.get("failed_rank"), end.get("last_lines")
     notes, codes = end.get("notes"), end.get("codes")
     by_rank = codes.items() if isinstance(codes, dict) else ()
-    return End(
+    return RunEnd(
         status=str(end.get("status", "?")),
         seconds=number_or_none(end, "seconds"),
         code=code if isinstance(code, int) else None,

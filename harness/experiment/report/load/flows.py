@@ -10,21 +10,21 @@ from typing import Any, Final
 from harness.errors import quoted
 from harness.experiment.report.load.compact import FlowSamples
 from harness.experiment.report.load.jsonl import Malformed, Oddities, are_counts, number, parsed, whole
-from harness.experiment.report.load.network_records import Flow
+from harness.experiment.report.load.network_records import FlowRecord
 
 _US: Final = 1e-6
 _COLUMNS: Final = 8
 """id, cwnd, rtt, retransmits, delivery rate, acknowledged bytes, busy, limited by the receiver's window."""
 
 
-def load_flows(folder: Path, oddities: Oddities) -> tuple[Flow, ...]:
+def load_flows(folder: Path, oddities: Oddities) -> tuple[FlowRecord, ...]:
     """The flows in the folder of a run, in the order in which they began."""
     one_for_all = folder / "flows.jsonl"
     paths = [one_for_all] if one_for_all.is_file() else sorted(folder.glob("flows-*.jsonl"))
     return tuple(flow for path in paths for flow in _load(path, oddities))
 
 
-def _load(path: Path, oddities: Oddities) -> list[Flow]:
+def _load(path: Path, oddities: Oddities) -> list[FlowRecord]:
     taken = _Flows()
     for _ in parsed(path, oddities, taken.add):
         pass
@@ -58,12 +58,12 @@ class _Flows:
                 of_flow = self._samples.setdefault((attempt, int(key)), array("d"))
                 of_flow.extend((time, *values))
 
-    def flows(self) -> list[Flow]:
+    def flows(self) -> list[FlowRecord]:
         """All flows that a line describes."""
         flows = []
         for key, about in self._about.items():
             samples = FlowSamples(self._samples.get(key, array("d")))
-            flows.append(Flow(key[1], key[0], **about, samples=samples, ended=self._ended.get(key)))
+            flows.append(FlowRecord(key[1], key[0], **about, samples=samples, ended=self._ended.get(key)))
         return flows
 
 

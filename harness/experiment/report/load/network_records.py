@@ -61,7 +61,7 @@ class FlowSample(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Flow:
+class FlowRecord:
     """One direction of one TCP connection between nodes, seen from its sender.
 
     Args:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from harness.experiment.recorded import UNFINISHED
-from harness.experiment.report.load.network_records import Flow, LinkSample, RecordedChange, RecordedLoad
+from harness.experiment.report.load.network_records import FlowRecord, LinkSample, RecordedChange, RecordedLoad
 from harness.experiment.report.load.rank_records import Rank
 from harness.model.format import format_number, format_share
 from harness.model.plan import NetworkPlan
@@ -90,7 +90,7 @@ class RecordedAbsence:
 
 
 @dataclass(frozen=True)
-class End:
+class RunEnd:
     """How a run ended; `notes`: events that may have affected its results; `codes`: exit codes by rank."""
 
     status: str
@@ -121,9 +121,9 @@ class RecordedRun:
     ranks: tuple[Rank, ...] = ()
     links: tuple[LinkSample, ...] = ()
     changes: tuple[RecordedChange, ...] = ()
-    end: End | None = None
+    end: RunEnd | None = None
     network_seed: int | None = None
-    flows: tuple[Flow, ...] = ()
+    flows: tuple[FlowRecord, ...] = ()
     traffic: tuple[RecordedLoad, ...] = ()
     groups: tuple[RecordedGroup, ...] = ()
     absences: tuple[RecordedAbsence, ...] = ()

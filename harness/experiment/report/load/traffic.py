@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.experiment.report.load.jsonl import Malformed, Oddities, number, parsed, whole
-from harness.experiment.report.load.network_records import Flow, LoadSample, RecordedLoad
+from harness.experiment.report.load.network_records import FlowRecord, LoadSample, RecordedLoad
 from harness.model.link import Pair
 from harness.traffic.spec import TrafficSpec
 
@@ -49,7 +49,7 @@ def load_traffic(path: Path, oddities: Oddities) -> tuple[RecordedLoad, ...]:
     )
 
 
-def without_traffic(flows: Iterable[Flow], traffic: Iterable[RecordedLoad]) -> tuple[Flow, ...]:
+def without_traffic(flows: Iterable[FlowRecord], traffic: Iterable[RecordedLoad]) -> tuple[FlowRecord, ...]:
     """The connections of the job, without those of cross traffic."""
     loads = {(load.src, load.dst, load.port) for load in traffic}
     ends = ((flow, (flow.src, flow.dst, flow.dst_port), (flow.dst, flow.src, flow.src_port)) for flow in flows)

@@ -14,7 +14,7 @@ from harness.experiment.report.page.run_data import logged_names, logged_table, 
 
 
 @dataclass(frozen=True)
-class Timeline:
+class ValueOverTime:
     """A value of one run over time.
 
     Args:
@@ -37,15 +37,15 @@ class Timeline:
 
 
 TIMELINES: Final = (
-    Timeline("Steps", "steps-compute", "steps", "compute", "rank", "rank", "computing, each step", "ms"),
-    Timeline("Steps", "steps-waiting", "steps", "waiting", "rank", "rank", "waiting, each step", "ms"),
-    Timeline("Links", "links-use", "use", "share", "edge", "edge", "sent, as a share of the rate", "%"),
-    Timeline("Links", "links-rate", "links", "rate", "edge", "link", "sent", "Mbit/s"),
-    Timeline("Links", "links-dropped", "links", "dropped", "edge", "link", "dropped", "packets/s"),
-    Timeline("Links", "links-backlog", "links", "backlog", "edge", "link", "queued in the link", "kB"),
-    Timeline("TCP", "links-retransmitted", "tcp", "retransmitted", "rank", "rank", "retransmitted", "segments/s"),
-    Timeline("TCP", "flows-rtt", "flows", "rtt", "flow", "flow", "round trip that TCP measured", "ms"),
-    Timeline("TCP", "flows-cwnd", "flows", "cwnd", "flow", "flow", "congestion window", "segments"),
+    ValueOverTime("Steps", "steps-compute", "steps", "compute", "rank", "rank", "computing, each step", "ms"),
+    ValueOverTime("Steps", "steps-waiting", "steps", "waiting", "rank", "rank", "waiting, each step", "ms"),
+    ValueOverTime("Links", "links-use", "use", "share", "edge", "edge", "sent, as a share of the rate", "%"),
+    ValueOverTime("Links", "links-rate", "links", "rate", "edge", "link", "sent", "Mbit/s"),
+    ValueOverTime("Links", "links-dropped", "links", "dropped", "edge", "link", "dropped", "packets/s"),
+    ValueOverTime("Links", "links-backlog", "links", "backlog", "edge", "link", "queued in the link", "kB"),
+    ValueOverTime("TCP", "links-retransmitted", "tcp", "retransmitted", "rank", "rank", "retransmitted", "segments/s"),
+    ValueOverTime("TCP", "flows-rtt", "flows", "rtt", "flow", "flow", "round trip that TCP measured", "ms"),
+    ValueOverTime("TCP", "flows-cwnd", "flows", "cwnd", "flow", "flow", "congestion window", "segments"),
 )
 MARKS: Final = ("changes", "traffic", "away")
 """Tables of the marks in every chart over time."""
@@ -78,13 +78,13 @@ def timeline_parts(logged: Sequence[str] = ()) -> dict[str, list[Chart]]:
     return parts
 
 
-def _timelines(logged: Sequence[str]) -> list[Timeline]:
+def _timelines(logged: Sequence[str]) -> list[ValueOverTime]:
     column = ("value", "rank", "rank")
-    own = [Timeline("Logged", f"logged-{name}", logged_table(name), *column, name, "") for name in logged]
+    own = [ValueOverTime("Logged", f"logged-{name}", logged_table(name), *column, name, "") for name in logged]
     return [*TIMELINES[:_STEPS], *own, *TIMELINES[_STEPS:]]
 
 
-def _chart(timeline: Timeline, name: str, number: int | None, slug: str, last: bool) -> Chart:
+def _chart(timeline: ValueOverTime, name: str, number: int | None, slug: str, last: bool) -> Chart:
     image = number is not None
     if timeline.table == "use":
         spec = chart_specs.heat_strips(timeline.title, image)

@@ -11,7 +11,7 @@ from harness.experiment.report.analysis.sentences import headline, margin, sente
 from harness.experiment.report.json_export import document
 from harness.experiment.report.load import load_experiment
 from harness.experiment.report.load.rank_records import Eval, Rank, RecordedStep
-from harness.experiment.report.load.records import End, RecordedExperiment, RecordedRun, Target
+from harness.experiment.report.load.records import RecordedExperiment, RecordedRun, RunEnd, Target
 from harness.experiment.report.page.chart_data import bus_table, share_table
 from harness.experiment.report.page.rendering import render
 from harness.experiment.report.page.sections import context
@@ -36,7 +36,7 @@ def run(label, times, *, seed=0, profile="wan", topology="ring", status="finishe
     ranks = tuple(Rank(rank, steps, evals) for rank in range(n))
     name = label.split()[0]
     slug = f"{profile}.{topology}.{name}.seed{seed}"
-    end = None if status == "unfinished" else End(status)
+    end = None if status == "unfinished" else RunEnd(status)
     wanted = None if target is None else Target("loss", target)
     return RecordedRun(slug, profile, topology, n, seed, name, label, wanted, "netem", {}, None, ranks, end=end)
 
@@ -98,7 +98,7 @@ def test_without_evaluations_the_training_loss_is_smoothed():
 
 def test_points_without_a_finite_loss_are_left_out_and_the_step_is_recorded():
     ranks = (Rank(0, evals=(evaluation(1, 1.0, 0.9), evaluation(2, 2.0, math.nan), evaluation(3, 3.0, math.inf))),)
-    made = RecordedRun("s", "wan", "ring", 1, 0, "ddp", "ddp", HALF, "netem", {}, None, ranks, end=End("finished"))
+    made = RecordedRun("s", "wan", "ring", 1, 0, "ddp", "ddp", HALF, "netem", {}, None, ranks, end=RunEnd("finished"))
     curve = analysed(made).runs[0].curve
     assert [point.step for point in curve.points] == [1]
     assert curve.diverged == 2

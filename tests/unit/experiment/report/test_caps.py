@@ -12,7 +12,7 @@ from harness.experiment.report.load.jsonl import Oddities
 from harness.experiment.report.load.links import load_links
 from harness.experiment.report.load.network_records import EdgeCount, LinkSample, RecordedChange
 from harness.experiment.report.load.rank_records import Rank, RecordedStep
-from harness.experiment.report.load.records import End, RecordedRun
+from harness.experiment.report.load.records import RecordedRun, RunEnd
 from harness.experiment.report.page.run_data import use_table
 from harness.experiment.summary import summary
 from harness.experiment.trace.network import link_events
@@ -44,7 +44,7 @@ FULL = [sample(second, 97 * second, dropped=second) for second in range(11)]
 def run(links=FULL, changes=(), plan=PLAN):
     ranks = (Rank(0, STEPS, bytes_per_step=100_000), Rank(1, STEPS, bytes_per_step=100_000))
     made = RecordedRun("s", "wan", "ring", 2, 0, "ddp", "ddp", None, "netem", {}, plan, ranks, tuple(links))
-    return replace(made, changes=changes, end=End("finished", 10.0))
+    return replace(made, changes=changes, end=RunEnd("finished", 10.0))
 
 
 def test_a_capacity_is_held_against_its_limit_with_the_overhead_that_it_counts():

@@ -10,9 +10,9 @@ import pytest
 from harness.experiment.report.analysis.causes.edge_loads import edge_loads
 from harness.experiment.report.analysis.causes.paths import talking_pairs
 from harness.experiment.report.analysis.explain import explain
-from harness.experiment.report.load.network_records import EdgeCount, Flow, FlowSample, LinkSample, RecordedChange
+from harness.experiment.report.load.network_records import EdgeCount, FlowRecord, FlowSample, LinkSample, RecordedChange
 from harness.experiment.report.load.rank_records import Collectives, Logged, Ops, Rank, RecordedStep, TimedCollective
-from harness.experiment.report.load.records import End, RecordedRun
+from harness.experiment.report.load.records import RecordedRun, RunEnd
 from harness.model.capacity import Capacity, NodeShape
 from harness.model.units import Rate
 from tests.support.plans import network, shape
@@ -62,7 +62,7 @@ def even(plan, compute, comm, payload=None, interface=0, **counters):
 def flow(*samples, src=0, dst=1):
     """A connection; samples are (time, rtt, retransmits, acked_bytes, busy)."""
     made = tuple(FlowSample(time, 10, rtt, again, 0, acked, busy, 0.0) for time, rtt, again, acked, busy in samples)
-    return Flow(src * 10 + dst, 1, src, dst, 40000, 29500, "cubic", 1448, made)
+    return FlowRecord(src * 10 + dst, 1, src, dst, 40000, 29500, "cubic", 1448, made)
 
 
 # Latency
@@ -353,7 +353,7 @@ def test_two_steps_before_a_change_tell_nothing():
 def test_nothing_recorded_is_unknown():
     found = explain(run(network("ring", 2), [{}, {}]))
     assert (found.cause, found.sentence) == ("unknown", "Unknown: neither steps nor connections were recorded.")
-    failed = explain(run(network("ring", 2), [{}, {}], end=End("failed")))
+    failed = explain(run(network("ring", 2), [{}, {}], end=RunEnd("failed")))
     assert failed.sentence == "Unknown: it failed before steps or connections were recorded."
 
 

@@ -9,7 +9,7 @@ from harness.experiment.report.analysis.collectives import CollectiveTimes, coll
 from harness.experiment.report.analysis.figures import run_figures
 from harness.experiment.report.analysis.flows import flow_totals, largest_flows
 from harness.experiment.report.analysis.utilisation import edge_uses, use_stretches
-from harness.experiment.report.load.network_records import EdgeCount, Flow, FlowSample, LinkSample, RecordedChange
+from harness.experiment.report.load.network_records import EdgeCount, FlowRecord, FlowSample, LinkSample, RecordedChange
 from harness.experiment.report.load.rank_records import Rank, RecordedStep, TimedCollective
 from harness.experiment.report.load.records import RecordedRun
 from harness.experiment.report.page.run_data import flows_table, peaks, steps_table, use_table
@@ -33,7 +33,7 @@ def flow(number, src=0, dst=1, port=4000, size=1000, attempt=1, samples=None):
         FlowSample(101.0, 10, 0.02, 1, 5e6, size // 2, 0.5, 0.0),
         FlowSample(103.0, 30, 0.06, 3, 5e6, size, 2.0, 0.5),
     )
-    return Flow(number, attempt, src, dst, port, 29500, "cubic", 1448, made)
+    return FlowRecord(number, attempt, src, dst, port, 29500, "cubic", 1448, made)
 
 
 def test_an_edge_is_held_against_the_rate_that_it_had():

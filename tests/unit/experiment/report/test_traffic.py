@@ -8,7 +8,7 @@ from harness.experiment.report.analysis.explain import explain
 from harness.experiment.report.analysis.figures import run_figures
 from harness.experiment.report.analysis.traffic import competition, traffic_spans
 from harness.experiment.report.load.jsonl import Oddities
-from harness.experiment.report.load.network_records import EdgeCount, Flow, LinkSample
+from harness.experiment.report.load.network_records import EdgeCount, FlowRecord, LinkSample
 from harness.experiment.report.load.rank_records import Rank, RecordedStep
 from harness.experiment.report.load.records import RecordedRun
 from harness.experiment.report.load.traffic import load_traffic, without_traffic
@@ -82,8 +82,8 @@ def test_no_file_is_no_traffic(tmp_path):
 
 def test_its_own_connections_are_not_the_jobs(read):
     loads, _ = read(WHOLE)
-    job = Flow(1, 1, 0, 2, 4000, 29500, "cubic", 1448)
-    there, back = Flow(2, 1, 0, 2, 5000, 4000, "cubic", 1448), Flow(3, 1, 2, 0, 4000, 5000, "cubic", 1448)
+    job = FlowRecord(1, 1, 0, 2, 4000, 29500, "cubic", 1448)
+    there, back = FlowRecord(2, 1, 0, 2, 5000, 4000, "cubic", 1448), FlowRecord(3, 1, 2, 0, 4000, 5000, "cubic", 1448)
     assert without_traffic([job, there, back], loads) == (job,)
 
 

@@ -40,7 +40,7 @@ def test_groups_stay_whole_and_parts_are_of_about_one_size(ranks, together, most
 )
 def test_one_that_starts_may_take_longer_than_one_that_runs_may_be_silent(monkeypatch, since_start, since_beat, still):
     monkeypatch.setattr(supervisor, "listen_in", lambda _: socket.socket())
-    worker = supervisor._Worker({0: None}, 1)
+    worker = supervisor._Shaper({0: None}, 1)
     worker.born = worker.started = time.monotonic() - since_start
     if since_beat is not None:
         os.pwrite(worker.state, int((time.monotonic() - since_beat) * 1e9).to_bytes(8, "little"), 0)

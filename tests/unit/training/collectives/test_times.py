@@ -5,12 +5,12 @@ import math
 
 import pytest
 
-from harness.training.collectives.flight_recorder import Call
+from harness.training.collectives.flight_recorder import CollectiveCall
 from harness.training.collectives.times import Span, timed
 
 
 def call(time, op="all_reduce", elements=10, backend="gloo", name="0"):
-    return Call(op, backend, time, elements, 4 * elements, "default_pg", name)
+    return CollectiveCall(op, backend, time, elements, 4 * elements, "default_pg", name)
 
 
 def span(start, end, op="all_reduce", elements=10):

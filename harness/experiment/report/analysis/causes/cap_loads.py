@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.experiment.report.analysis.caps import planned, title
-from harness.experiment.report.analysis.causes.edge_loads import Load, spans_between
+from harness.experiment.report.analysis.causes.edge_loads import CarriedLoad, spans_between
 from harness.experiment.report.load.records import RecordedRun
 
 
-def cap_loads(run: RecordedRun, since: float, until: float) -> tuple[Load, ...]:
+def cap_loads(run: RecordedRun, since: float, until: float) -> tuple[CarriedLoad, ...]:
     """The used capacities that had a limit when the run began, by name, between two times as in edge_loads.
 
     Their bytes include the overhead that the limit counts.
@@ -17,7 +17,7 @@ def cap_loads(run: RecordedRun, since: float, until: float) -> tuple[Load, ...]:
     return tuple(load for load in _loads(run, since, until) if load.bytes > 0)
 
 
-def _loads(run: RecordedRun, since: float, until: float) -> Iterator[Load]:
+def _loads(run: RecordedRun, since: float, until: float) -> Iterator[CarriedLoad]:
     spans = spans_between(run.links, since, until)
     seconds = min(sum(span[-1].time - span[0].time for span in spans), until - since)
     for name in sorted({name for span in spans for name in span[-1].caps}):
@@ -29,4 +29,4 @@ def _loads(run: RecordedRun, since: float, until: float) -> Iterator[Load]:
             if first and last and last.sent_bytes >= first.sent_bytes:
                 packets = last.sent_packets - first.sent_packets
                 size += last.sent_bytes - first.sent_bytes + capacity.overhead * packets
-        yield Load(size, seconds, float(capacity.rate.bit_s), title(name))
+        yield CarriedLoad(size, seconds, float(capacity.rate.bit_s), title(name))

@@ -18,7 +18,7 @@ USED: Final = 0.1
 
 
 @dataclass(frozen=True)
-class Load:
+class CarriedLoad:
     """What an edge or a shared capacity carried between two times.
 
     Args:
@@ -50,7 +50,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class EdgeLoad(Load):
+class EdgeLoad(CarriedLoad):
     """One directed edge.
 
     Args:

@@ -20,7 +20,7 @@ from typing import Final
 
 from harness.experiment.report.analysis.causes.advice import Cause
 from harness.experiment.report.analysis.causes.cap_loads import cap_loads
-from harness.experiment.report.analysis.causes.edge_loads import EdgeLoad, Load, edge_loads, retransmits
+from harness.experiment.report.analysis.causes.edge_loads import CarriedLoad, EdgeLoad, edge_loads, retransmits
 from harness.experiment.report.analysis.causes.paths import TalkingPair, own_share, talking_pairs
 from harness.experiment.report.analysis.causes.waits import Waits
 from harness.experiment.report.load.records import RecordedRun
@@ -34,7 +34,7 @@ _TRIPS_PER_HOP: Final = 3
 
 
 @dataclass(frozen=True)
-class Network:
+class StepNetwork:
     """The network during the steps.
 
     Args:
@@ -53,10 +53,10 @@ class Network:
     retransmits: int
     payload: float | None
     hops: int
-    caps: tuple[Load, ...] = ()
+    caps: tuple[CarriedLoad, ...] = ()
 
     @classmethod
-    def of(cls, run: RecordedRun, found: Waits, payload: float | None = None) -> Network:
+    def of(cls, run: RecordedRun, found: Waits, payload: float | None = None) -> StepNetwork:
         """The network by a run's records of that time; ``payload``: used where no strategy states its own."""
         loads = edge_loads(run, found.begun, found.ended)
         per_step = [rank.bytes_per_step for rank in run.ranks if rank.bytes_per_step is not None]
@@ -71,9 +71,9 @@ class Network:
         )
 
     @property
-    def busiest(self) -> Load | None:
+    def busiest(self) -> CarriedLoad | None:
         """The edge or shared capacity whose bytes take longest."""
-        limited: tuple[Load, ...] = (*(load for load in self.loads if load.rate), *self.caps)
+        limited: tuple[CarriedLoad, ...] = (*(load for load in self.loads if load.rate), *self.caps)
         return max(limited, key=lambda load: load.full_seconds, default=None)
 
     @property
@@ -109,7 +109,7 @@ class Network:
         return min(losing, key=lambda pair: (pair.ceiling is None, pair.ceiling, -pair.loss), default=None)
 
 
-def lost_time(run: RecordedRun, found: Waits, network: Network) -> dict[Cause, float]:
+def lost_time(run: RecordedRun, found: Waits, network: StepNetwork) -> dict[Cause, float]:
     """Seconds by cause, without zeros; their sum is what steps took beyond the median rank's computing."""
     busiest, trip = network.busiest, network.trip
     rate = min(found.network, busiest.full_seconds * network.own) if busiest else 0.0
@@ -126,7 +126,7 @@ def lost_time(run: RecordedRun, found: Waits, network: Network) -> dict[Cause, f
     return {cause: seconds for cause, seconds in lost.items() if seconds > 0}
 
 
-def _drops(found: Waits, network: Network, rate: float) -> float:
+def _drops(found: Waits, network: StepNetwork, rate: float) -> float:
     """Seconds that lost packets cost: by small windows in all steps, and by stand-stills in some."""
     small_windows = _small_windows(found, network, rate)
     stalls = network.retransmits * (RTO_MIN + (network.trip or 0.0))
@@ -136,7 +136,7 @@ def _drops(found: Waits, network: Network, rate: float) -> float:
     return min(small_windows, floor - rate) + min(stalls, max(0.0, found.network - floor))
 
 
-def _small_windows(found: Waits, network: Network, rate: float) -> float:
+def _small_windows(found: Waits, network: StepNetwork, rate: float) -> float:
     """Seconds of the round trips, after the first, of a hop's block, where losses keep windows small."""
     tightest, talks = network.tightest, len(found.talking)
     if not tightest or not network.payload or not talks:
@@ -146,7 +146,7 @@ def _small_windows(found: Waits, network: Network, rate: float) -> float:
     return max(0.0, blocks * trips * tightest.trip - rate)
 
 
-def _latency(run: RecordedRun, network: Network, trip: float | None, rest: float) -> float:
+def _latency(run: RecordedRun, network: StepNetwork, trip: float | None, rest: float) -> float:
     """Seconds of round trips: 0 where they are short, and at most what the counted collectives can take."""
     if trip is None or trip < SHORT_TRIP:
         return 0.0

@@ -7,8 +7,8 @@ from typing import Final
 
 from harness.experiment.report.analysis.causes.advice import Cause
 from harness.experiment.report.analysis.causes.changes import FeltChange
-from harness.experiment.report.analysis.causes.edge_loads import EdgeLoad, Load
-from harness.experiment.report.analysis.causes.lost_time import Network
+from harness.experiment.report.analysis.causes.edge_loads import CarriedLoad, EdgeLoad
+from harness.experiment.report.analysis.causes.lost_time import StepNetwork
 from harness.experiment.report.analysis.causes.waits import Waits
 from harness.model.bound import WIRE_SHARE
 from harness.model.format import count, format_number, format_part, format_rate, format_share, format_time
@@ -22,7 +22,7 @@ APART: Final = "computing and waiting cannot be told apart without steps"
 Lost = Mapping[Cause, float]
 
 
-def computing(found: Waits, _: Network, lost: Lost) -> str:
+def computing(found: Waits, _: StepNetwork, lost: Lost) -> str:
     """Most of the time is computing."""
     second = max(lost, key=lost.__getitem__, default=None)
     also = ""
@@ -32,7 +32,7 @@ def computing(found: Waits, _: Network, lost: Lost) -> str:
     return f"Bound by computing: {computed} is computing{also}."
 
 
-def latency(found: Waits, network: Network, lost: Lost) -> str:
+def latency(found: Waits, network: StepNetwork, lost: Lost) -> str:
     """Round trips over links that have room."""
     trip = network.trip or 0.0
     often = len(found.talking)
@@ -41,7 +41,7 @@ def latency(found: Waits, network: Network, lost: Lost) -> str:
     return f"Bound by latency: {trips} round trips of {_time(trip)} {where}{_used(network)}."
 
 
-def rate(found: Waits, network: Network, lost: Lost) -> str:
+def rate(found: Waits, network: StepNetwork, lost: Lost) -> str:
     """A link that is full."""
     busiest = network.busiest
     assert busiest
@@ -50,7 +50,7 @@ def rate(found: Waits, network: Network, lost: Lost) -> str:
     return f"Bound by the rate: {where}, and {takes}."
 
 
-def loss(found: Waits, network: Network, _: Lost) -> str:
+def loss(found: Waits, network: StepNetwork, _: Lost) -> str:
     """Packets that are lost by chance."""
     lossiest = network.lossiest
     assert lossiest
@@ -61,7 +61,7 @@ def loss(found: Waits, network: Network, _: Lost) -> str:
     return f"Bound by loss: {share} loss on {lossiest.name}, {again} sent again{_stood_still(found)}."
 
 
-def queue(found: Waits, network: Network, lost: Lost) -> str:
+def queue(found: Waits, network: StepNetwork, lost: Lost) -> str:
     """Packets wait in a queue, or find it full."""
     queued, base = network.queued, network.trip or 0.0
     if queued and network.waits_in_queue:
@@ -78,7 +78,7 @@ def queue(found: Waits, network: Network, lost: Lost) -> str:
     return f"Bound by a queue: {where}, {again} sent again{_stood_still(found)}."
 
 
-def straggler(found: Waits, _: Network, __: Lost) -> str:
+def straggler(found: Waits, _: StepNetwork, __: Lost) -> str:
     """One rank computes longer than the others."""
     each, others = found.by_rank[found.slowest] / found.steps, found.compute / found.steps
     others_wait = "the other takes {} and waits" if len(found.by_rank) == 2 else "the others take {} and wait"
@@ -97,14 +97,14 @@ def changed(change: FeltChange) -> str:
     return f"Changed: {change.links}{when} ({change.what}{others}): {took}."
 
 
-def machine(found: Waits, network: Network, lost: Lost) -> str:
+def machine(found: Waits, network: StepNetwork, lost: Lost) -> str:
     """Waits that the links do not explain."""
     waited = f"ranks wait {_time(lost['unknown'] / found.steps)} of a {found.unit} of {_time(found.step)}"
     trip = f"round trips take {_time(network.trip)}" if network.trip else "round trips have no delay"
     return f"Bound by this machine: {waited}, and its links do not explain it ({trip}{_used(network)}, no loss)."
 
 
-def apart(found: Waits, network: Network, lost: Lost, cause: Cause) -> str:
+def apart(found: Waits, network: StepNetwork, lost: Lost, cause: Cause) -> str:
     """A run without recorded steps."""
     under_way = f"data are under way for {_share(found.network, found)} of the time"
     if cause == "unknown":
@@ -128,14 +128,14 @@ def links_alone(loads: Sequence[EdgeLoad], status: str) -> str:
     return f"Unknown: neither steps nor connections were recorded{known}."
 
 
-def unexplained(found: Waits, network: Network, lost: Lost) -> str:
+def unexplained(found: Waits, network: StepNetwork, lost: Lost) -> str:
     """Waits that the records do not explain."""
     missing = "the settings of its links" if network.loads else "the counters of its links"
     waited = f"ranks wait {_time(lost['unknown'] / found.steps)} of a {found.unit} of {_time(found.step)}"
     return f"Unknown: {waited}; {missing} were not recorded, so the cause is unknown."
 
 
-SENTENCES: Final[Mapping[Cause, Callable[[Waits, Network, Lost], str]]] = {
+SENTENCES: Final[Mapping[Cause, Callable[[Waits, StepNetwork, Lost], str]]] = {
     "compute": computing,
     "latency": latency,
     "rate": rate,
@@ -163,7 +163,7 @@ def _stood_still(found: Waits) -> str:
     return f"; one {found.unit} in ten waits {_time(slow)} or more, one in ten {_time(fast)} or less"
 
 
-def _full(busiest: Load) -> str:
+def _full(busiest: CarriedLoad) -> str:
     """``0->1 carried 9.1 of 767 Mbit/s``, ``the uplink of node 0 (20 Mbit/s) was busy 97 %``."""
     if isinstance(busiest, EdgeLoad):
         return f"{busiest.name} carried {format_part(busiest.bit_s, busiest.rate, _DIGITS)}"
@@ -171,7 +171,7 @@ def _full(busiest: Load) -> str:
     return f"{busiest.name} ({format_rate(busiest.rate)}) was busy {busy}"
 
 
-def _used(network: Network) -> str:
+def _used(network: StepNetwork) -> str:
     use = network.busiest.use if network.busiest else None
     return "" if use is None else f"; the links are {format_share(use, _DIGITS)} used"
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from harness.experiment.report.analysis.causes.lost_time import Network
+from harness.experiment.report.analysis.causes.lost_time import StepNetwork
 from harness.experiment.report.analysis.causes.waits import Waits
-from harness.experiment.report.load.network_records import Flow
+from harness.experiment.report.load.network_records import FlowRecord
 from harness.experiment.report.load.records import RecordedRun
 from harness.model.link import Pair
 
 
-def busy_waits(run: RecordedRun) -> tuple[Waits, Network] | None:
+def busy_waits(run: RecordedRun) -> tuple[Waits, StepNetwork] | None:
     """The time of all connections as one step that waits while the busiest pair of ranks has data under way.
 
     None where no connection was recorded.
@@ -28,10 +28,10 @@ def busy_waits(run: RecordedRun) -> tuple[Waits, Network] | None:
     pair = max(busy, key=busy.__getitem__)
     waited = min(seconds, busy[pair])
     found = Waits(1, seconds, {0: seconds - waited}, waited, (waited,), times[0], times[-1])
-    return found, Network.of(run, found, sent[pair])
+    return found, StepNetwork.of(run, found, sent[pair])
 
 
-def _per_pair(flows: tuple[Flow, ...]) -> tuple[dict[Pair, float], dict[Pair, float]]:
+def _per_pair(flows: tuple[FlowRecord, ...]) -> tuple[dict[Pair, float], dict[Pair, float]]:
     """By pair of ranks, the seconds that its busiest connection was busy, and the most bytes that one sent."""
     busy: dict[Pair, float] = defaultdict(float)
     sent: dict[Pair, float] = defaultdict(float)
