@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 
 
 def main() -> None:
@@ -18,12 +19,26 @@ def main() -> None:
     gc.disable()  # cli/main.py enables it
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a caller may have ignored it
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from harness.cli.main import main as run
-
     try:
+        from harness.cli.main import main as run
+
         run()
+    except ModuleNotFoundError as missing:
+        package = (missing.name or __package__).partition(".")[0]
+        if package == __package__:
+            raise
+        sys.exit(_lacks(package))
     finally:
         gc.freeze()
+
+
+def _lacks(package: str) -> int:
+    """Print that a package is missing, and how to install it; returns the exit code."""
+    from harness.errors import UnavailableError
+    from harness.installed import INSTALL
+
+    print(f"harness: error: {sys.executable} lacks the package {package!r}: {INSTALL}", file=sys.stderr)
+    return UnavailableError.exit_code
 
 
 if __name__ == "__main__":

@@ -42,6 +42,9 @@ def shipped(name: str) -> Path:
     return (CHECKOUT or PACKAGE / "project") / name
 
 
+INSTALL: Final = remedy("run 'make setup', then .venv/bin/harness", "run 'pip install tc-harness' with this Python")
+"""How to install this package with what it needs."""
+
 INSTALL_TORCH: Final = remedy(
     "make setup (installs the CPU build into .venv)",
     "pip install torch (for its CPU build, see PyTorch's install page)",

@@ -33,6 +33,7 @@ from harness.linux.syscalls import gain_no_rights
 from harness.model.cpu import check_cores
 from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
+from harness.model.small_buckets import small_buckets
 from harness.shaping.detect import choose_engine, in_place_features, make_engine
 
 _TELL_SECONDS: Final = 8.0
@@ -56,7 +57,8 @@ def _prepare(settings: Settings, names: list[str]) -> NodeLinks:
     if settings.plan is None:  # otherwise harness has made the container with its share
         await_share(plan.node_shape(rank).cpu, names[rank], settings.start_timeout, say)
     if rank == 0:
-        for text in (why, *links.engine.precision_warnings(plan.edges.values()), *narrow_caps(plan)):
+        warnings = links.engine.precision_warnings(plan.edges.values())
+        for text in (why, *warnings, *narrow_caps(plan), *small_buckets(plan)):
             if text:
                 say(text)
     links.start()

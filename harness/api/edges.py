@@ -12,6 +12,7 @@ from harness.errors import NetworkStateError
 from harness.model.link import LinkShape, Pair
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import crossing, parse_pairs, set_down, shape_change, undirected
+from harness.model.small_buckets import small_buckets
 from harness.model.status import EdgeStatus, Stats
 from harness.networks.network import Network, Reshaped
 from harness.verify.plan import SECONDS
@@ -138,7 +139,8 @@ class NetworkLinks:
         with self._lock:
             network = self._require()
             done = network.reshape(change)
-        for text in network.backend.engine.precision_warnings(done.plan.edges[pair] for pair in done.changed):
+        warnings = network.backend.engine.precision_warnings(done.plan.edges[pair] for pair in done.changed)
+        for text in (*warnings, *small_buckets(done.plan, done.changed)):
             warn(text)
         return done
 

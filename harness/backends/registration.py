@@ -44,7 +44,8 @@ class Registration:
 
     def _damaged(self, problem: Exception) -> RecordError:
         return RecordError(
-            f"the record of network {self.name!r} is damaged ({problem!r}); run 'harness down --name {self.name}'"
+            f"the registration of network {self.name!r} is damaged, or of another version of harness ({problem!r});"
+            f" run 'harness down --name {self.name}'"
         )
 
     def amended(self, change: Mapping[str, Any]) -> Registration:
@@ -77,7 +78,7 @@ class Registry(Protocol):
     """Stores the registrations of networks that are up; see LocalRegistry."""
 
     unread: str
-    """Message for a network that is removed although its record cannot be read; with ``{name}``."""
+    """Message for a network that is removed although its registration cannot be read; with ``{name}``."""
 
     def lock(self, name: str) -> AbstractContextManager[None]: ...
 

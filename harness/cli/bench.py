@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from harness.cli import networks, options
 from harness.cli.console import err
-from harness.cli.output import print_json, show
+from harness.cli.output import note, print_json, show
 from harness.cli.rank_result import rank_result
 from harness.errors import InputError, UnavailableError, quoted
 from harness.installed import INSTALL_TORCH
 from harness.model.bound import COLLECTIVES
-from harness.model.format import format_size
+from harness.model.format import format_size, format_time
 from harness.model.suggest import suggest
 from harness.model.units import Size
 from harness.networks.network import Network
@@ -30,6 +30,7 @@ EPILOG = options.examples(
     "harness bench --device cuda --collectives all_reduce",
     "harness bench --json > bench.json",
 )
+_STARTING: Final = "starting PyTorch on every node"
 
 
 def register(app: typer.Typer) -> None:
@@ -93,16 +94,28 @@ def measure(network: Network, words: list[str]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _bar() -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A progress bar on standard error; yields a function that takes rank 0's progress messages."""
+    """Show the progress on standard error: on a terminal by a bar, elsewhere by a line for each row.
+
+    Yields a function that takes rank 0's progress messages.
+    """
+    if not err.is_terminal:
+        note(_STARTING)
+        yield lambda message: note(f"{message['done']} of {message['total']}: {_in_words(message.get('row'))}")
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as bar:
-        task = bar.add_task("starting PyTorch on every node", total=None)
+        task = bar.add_task(_STARTING, total=None)
 
         def update(message: dict[str, Any]) -> None:
-            row = message.get("row")
-            doing = (
-                f"{row['collective']} {format_size(Size(row['bytes'])) if row['bytes'] else ''}" if row else "measuring"
-            )
-            bar.update(task, description=doing, completed=message["done"], total=message["total"])
+            words = _in_words(message.get("row"))
+            bar.update(task, description=words, completed=message["done"], total=message["total"])
 
         yield update
+
+
+def _in_words(row: Mapping[str, Any] | None) -> str:
+    """The row that was measured last; None: the ranks have just connected."""
+    if row is None:
+        return "measuring"
+    size = f" {format_size(Size(row['bytes']))}" if row["bytes"] else ""
+    return f"{row['collective']}{size}: {format_time(row['seconds_median'])}"

@@ -13,7 +13,7 @@ import typer
 from harness.agent.settings import NAMES
 from harness.backends.docker.container_options import IMAGE
 from harness.cli import options
-from harness.cli.output import print_json, say, show, table
+from harness.cli.output import print_json, say, show, status, table
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.installed import INSTALL_DOCKER, INSTALL_TORCH
 from harness.linux.cgroup import check_limits
@@ -36,9 +36,10 @@ def doctor(json_: options.JsonOption = False) -> None:
     """Test what works here, print how to fix the rest, and the engine that auto chooses. Changes nothing."""
     if NAMES in os.environ:
         raise InputError("this is a node: run harness doctor on the machine itself")
-    found = features(ALL_FEATURES)
-    engine, why = _engine(found)
-    found += [_torch(), _backlog(), _congestion_control(), _ipv6(), _cpu_limits(), *_docker()]
+    with status("testing what works here"):
+        found = features(ALL_FEATURES)
+        engine, why = _engine(found)
+        found += [_torch(), _backlog(), _congestion_control(), _ipv6(), _cpu_limits(), *_docker()]
     if json_:
         listed = [vars(feature) for feature in found]
         print_json({"kernel": platform.release(), "engine": engine, "why": why, "features": listed})

@@ -16,6 +16,7 @@ from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import parse_pairs, set_down, shape_change
 from harness.model.ranks import named_ranks
+from harness.model.small_buckets import small_buckets
 from harness.model.status import Stats
 from harness.model.table import Styled
 from harness.networks.probe_counts import difference
@@ -171,7 +172,8 @@ def change_links(network: Network, change: Callable[[NetworkPlan], NetworkPlan],
     else:
         done = network.reshape(change)
         new, changed = done.plan, list(done.changed)
-    for text in network.backend.engine.precision_warnings(new.edges[pair] for pair in changed):
+    warnings = network.backend.engine.precision_warnings(new.edges[pair] for pair in changed)
+    for text in (*warnings, *small_buckets(new, changed)):
         note(text)
     seconds = done.seconds if done else None
     if json_:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ _STYLES: Final = {
     "green": {"fg": "green"},
     "yellow": {"fg": "yellow"},
 }
+_SILENT_SECONDS: Final = 2.0
+_BETWEEN_SECONDS: Final = 10.0
 
 
 def paint(text: str, style: str) -> str:
@@ -64,11 +67,31 @@ def show(made: Table) -> None:
 
 @contextlib.contextmanager
 def status(first: str) -> Iterator[Callable[[str], None]]:
-    """Show a spinner with a text, on a terminal; yields a function that changes the text."""
-    if not sys.stderr.isatty():
-        yield lambda text: None
-        return
-    from harness.cli.console import err
+    """Show what is being done, on standard error: on a terminal by a spinner, elsewhere by lines, if it takes long.
 
-    with err.status(first) as shown:
-        yield lambda text: shown.update(text)
+    Yields a function that changes the text.
+    """
+    if sys.stderr.isatty():
+        from harness.cli.console import err
+
+        with err.status(first) as shown:
+            yield lambda text: shown.update(text)
+        return
+    texts, ended = [first], threading.Event()
+    thread = threading.Thread(target=_note_the_last, args=(texts, ended), daemon=True)
+    thread.start()
+    try:
+        yield texts.append
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _note_the_last(texts: list[str], ended: threading.Event) -> None:
+    """Print the last of the texts after two seconds, and then the newest from time to time."""
+    pause, printed = _SILENT_SECONDS, ""
+    while not ended.wait(pause):
+        pause = _BETWEEN_SECONDS
+        if texts[-1] != printed:
+            printed = texts[-1]
+            note(printed)

@@ -13,6 +13,7 @@ from harness.model.format import count, format_capacity, format_rate, format_sha
 from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
+from harness.model.small_buckets import small_buckets
 from harness.model.tcp import tcp_ceilings
 
 EPILOG = options.examples(
@@ -81,7 +82,7 @@ def show_plan(made: NetworkPlan) -> None:
     if any(one.limit == "loss" for one in ceilings.values()):
         edges.caption = ONE_TCP
     show(edges)
-    for line in narrow_caps(made):
+    for line in (*narrow_caps(made), *small_buckets(made)):
         note(line)
 
 

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, Literal
 
@@ -32,6 +33,7 @@ from harness.networks.until import ALL, parse_until
 from harness.scenario.scenario_name import scenario_path
 
 if TYPE_CHECKING:
+    from harness.cli.record import Job
     from harness.scenario.accompany import Accompaniment
 
 EPILOG = options.examples(
@@ -120,45 +122,62 @@ def run(
     made, placement = prepare(name, chosen)
     limits: dict[str, Any] = {"until": parse_until(until, made.size), "timeout": _duration(timeout)}
     limits |= {"master_port": master_port, "on_failure": on_failure}
-    if runs is not None and not record:
-        raise InputError("--runs needs --record")
-    if collectives and not record:
-        raise InputError("--collectives needs --record")
-    if record:
-        from harness.cli import record as recorder  # it takes a while to import
+    for flag, given in (("--runs", runs is not None), ("--collectives", collectives)):
+        if given and not record:
+            raise InputError(f"{flag} needs --record")
+    root = (runs or RUNS) if record else None
+    if root:
+        from harness.cli.record import check_volumes  # it takes a while to import
 
-        recorder.check_volumes(placement)
-    beside: Accompaniment | None = None
-    if scenario:
-        from harness.scenario.accompany import Accompaniment
-
-        beside = Accompaniment.checked(name, scenario_path(scenario), made)
-        if beside.kills(0):
-            _without_rank_0(command)
+        check_volumes(placement)
+    beside = _accompaniment(scenario, name, made, command) if scenario else None
     if dry_run:
-        show_plan(made)
-        variables = environment(made, 0, {}, master_port, command)
-        say("on every node, with its own RANK: " + " ".join(f"{key}={value}" for key, value in variables.items()))
-        say(" ".join(command))
-        if record:
-            say(f"recorded in {recorder.place(runs or RUNS, command)}")
+        _show_dry_run(made, command, master_port, root)
         return
     show = printer(made.size)
     if beside:
         beside, placement = beside.placed(placement)
-    if record:
-        told: dict[str, Any] = {"collectives": collectives, "scenario": scenario}
-        with recorder.recorded_job(runs or RUNS, command, placement, **told) as (where, job):
-            work = _accompanied(beside, lambda network, more: job(network, show, **limits, **more))
-            outcome, silent = _on_network(name, made, where, work)
-    else:
-        work = _accompanied(
-            beside, lambda network, more: launch(network.backend, made, command, show, **limits, **more)
-        )
-        outcome, silent = _on_network(name, made, placement, work)
+    with _job(root, command, placement, collectives=collectives, scenario=scenario) as (where, job):
+        work = _accompanied(beside, lambda network, more: job(network, show, **limits, **more))
+        outcome, silent = _on_network(name, made, where, work)
     if silent:
         note(NOTHING_CROSSED)
     end(outcome)
+
+
+def _accompaniment(scenario: str, name: str, made: NetworkPlan, command: Sequence[str]) -> Accompaniment:
+    """The scenario that will be played while the command runs. Raises InputError where it does not fit."""
+    from harness.scenario.accompany import Accompaniment
+
+    beside = Accompaniment.checked(name, scenario_path(scenario), made)
+    if beside.kills(0):
+        _without_rank_0(command)
+    return beside
+
+
+def _show_dry_run(made: NetworkPlan, command: Sequence[str], master_port: int, root: Path | None) -> None:
+    """Print what would run where; ``root``: where the run's folder would be made, None: it is not recorded."""
+    show_plan(made)
+    variables = environment(made, 0, {}, master_port, command)
+    say("on every node, with its own RANK: " + " ".join(f"{key}={value}" for key, value in variables.items()))
+    say(" ".join(command))
+    if root:
+        from harness.cli.record import place
+
+        say(f"recorded in {place(root, command)}")
+
+
+def _job(
+    root: Path | None, command: Sequence[str], placement: Placement, **more: Any
+) -> AbstractContextManager[tuple[Placement, Job]]:
+    """The placement of the network, and the function that launches the command; recorded unless ``root`` is None."""
+    if root:
+        from harness.cli.record import recorded_job
+
+        return recorded_job(root, command, placement, **more)
+    return contextlib.nullcontext(
+        (placement, lambda network, show, **options: launch(network.backend, network.plan, command, show, **options))
+    )
 
 
 def _without_rank_0(command: Sequence[str]) -> None:

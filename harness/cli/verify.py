@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Final
 
@@ -10,12 +11,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from harness.cli import networks, options
 from harness.cli.console import err
-from harness.cli.output import note, print_json, say, show
+from harness.cli.output import note, print_json, say, show, status
 from harness.model.address import full_frame
 from harness.model.format import first_few
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import parse_pairs, undirected
 from harness.verify.caps import shape_alone
+from harness.verify.driver import ProbeProgress
 from harness.verify.plan import SECONDS, checked_seconds, enough_seconds
 from harness.verify.rounds import MAX_PARALLEL
 from harness.verify.table import in_words, verify_table
@@ -30,6 +32,7 @@ EPILOG = options.examples(
     "harness verify --ipv6 --json",
     then="Exit code 1 if an edge is off, was changed meanwhile, or is too slow to be measured.",
 )
+_STARTING: Final = "starting probes"
 _NAMED: Final = 4
 """The most rows that a line names."""
 
@@ -62,12 +65,7 @@ def verify(
     if not pairs:
         print_json([]) if json_ else say("this network has no edges")
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with networks.watched(network), Progress(*columns, console=err, transient=True) as bar:
-        task = bar.add_task("starting probes", total=None)
-
-        def progress(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
+    with networks.watched(network), _progress() as progress:
 
         def again(off: list[Verdict | CapVerdict]) -> None:
             if changed := _edges(row for row in off if row.why_not == "changed"):
@@ -86,6 +84,19 @@ def verify(
         note(text)
     if not all(row.ok for row in found):
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[ProbeProgress]:
+    """Show the progress on standard error: by a bar on a terminal, elsewhere by lines."""
+    if not err.is_terminal:
+        with status(_STARTING) as show_step:
+            yield lambda done, total, what: show_step(f"{done} of {total}: {what}")
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(_STARTING, total=None)
+        yield lambda done, total, what: bar.update(task, completed=done, total=total, description=what)
 
 
 def _problems(rows: Sequence[Verdict | CapVerdict], plan: NetworkPlan, ipv6: bool) -> Iterator[str]:

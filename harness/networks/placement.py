@@ -20,6 +20,7 @@ from harness.model.long_paths import long_paths
 from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import NetworkOptions
+from harness.model.small_buckets import small_buckets
 from harness.model.suggest import suggest
 from harness.networks.backends import BACKENDS, DOCKER, NETNS, find_backend
 from harness.networks.network import Network
@@ -108,7 +109,8 @@ class Placement:
         from harness.backends.netns.backend import NetnsBackend
 
         engine = make_engine(_chosen(self.engine, plan, tell))
-        for text in (*engine.precision_warnings(plan.edges.values()), *narrow_caps(plan), *long_paths(plan)):
+        notes = (*engine.precision_warnings(plan.edges.values()), *narrow_caps(plan), *small_buckets(plan))
+        for text in (*notes, *long_paths(plan)):
             tell(text)
         backend = NetnsBackend(engine, self.congestion_control)
         LocalRegistry().sweep(_is_gone)
@@ -131,7 +133,7 @@ class Placement:
         network = Network.up(name, plan, backend, registry, transient=transient, progress=progress)
         if network.engine == USERSPACE and self.engine != USERSPACE:
             tell(LIMITS)
-        notes = (*backend.engine.precision_warnings(plan.edges.values()), *narrow_caps(plan))
+        notes = (*backend.engine.precision_warnings(plan.edges.values()), *narrow_caps(plan), *small_buckets(plan))
         for text in (*notes, *shares_note(plan, network.engine)):
             tell(text)
         return network

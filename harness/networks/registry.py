@@ -35,7 +35,7 @@ class LocalRegistry:
     """The registry in a state folder. See Registry."""
 
     unread = (
-        "the record of network {name!r} was damaged and is removed; if the network still runs, end its process:"
+        "the registration of network {name!r} was damaged and is removed; if the network still runs, end its process:"
         " pgrep -af harness/backends/netns/keeper.py"
     )
 
@@ -92,7 +92,10 @@ class LocalRegistry:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, TypeError, LookupError, OSError, RecursionError) as problem:
-            raise RecordError(f"{path} is damaged ({problem}); remove it with 'harness down --name {name}'") from None
+            raise RecordError(
+                f"the registration of network {name!r} is damaged, or of another version of harness: {path}: {problem};"
+                f" remove it with 'harness down --name {name}'"
+            ) from None
 
     def save(self, record: Registration) -> None:
         """Write a registration; a reader sees the old one or the new one. Raises HarnessError."""

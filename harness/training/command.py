@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final, Never
 
 from harness.errors import HarnessError, InputError, quoted
+from harness.linux.host import explain
 from harness.model.units import Size
 
 TIMEOUT_HELP: Final = "seconds after which a collective counts as failed"
@@ -27,7 +28,7 @@ def ended(run: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        print(f"rank {os.environ['RANK']}: writing what was measured: {error.strerror}", file=sys.stderr, flush=True)
+        print(f"rank {os.environ['RANK']}: {explain(error)}", file=sys.stderr, flush=True)
         return HarnessError.exit_code
     return 0
 

@@ -61,7 +61,7 @@ class DockerBackend:
             )
             return cls(handle["network"], engine, running, ended, remote=remote)
         except (LookupError, TypeError, ValueError, AttributeError) as problem:
-            raise RecordError(f"its record does not say where its nodes are ({problem!r})") from None
+            raise RecordError(f"its registration does not say where its nodes are ({problem!r})") from None
 
     @property
     def handle(self) -> Mapping[str, Any]:

@@ -85,7 +85,7 @@ class NetnsBackend:
                 raise ValueError(f"no process, time and files: {numbers}")
             return cls(engine, handle["congestion_control"], keeper, NodeCpus(str(handle.get("cpu_groups", ""))))
         except (LookupError, TypeError, ValueError) as problem:
-            raise RecordError(f"its record does not say where its nodes are ({problem!r})") from None
+            raise RecordError(f"its registration does not say where its nodes are ({problem!r})") from None
 
     @property
     def handle(self) -> Mapping[str, Any]:

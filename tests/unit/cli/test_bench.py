@@ -14,7 +14,7 @@ from harness.errors import HarnessError
 from tests.support.plans import network
 
 RESULT = {"rows": [{"collective": "barrier"}], "torch": "2.13.0"}
-ROW = {"collective": "barrier", "bytes": 0}
+ROW = {"collective": "barrier", "bytes": 0, "seconds_median": 0.0241}
 
 
 class LocalRuntime:
@@ -78,6 +78,18 @@ def test_rank_0s_messages_are_taken_and_all_else_is_printed(run):
         for line in (f"word {rank}", '{"other": 1}', "-m harness.training.bench --sizes 1KiB")
     )
     assert all(f"[{rank}] trouble {rank}" in err for rank in range(3))
+
+
+def test_each_row_is_reported_as_it_is_measured_where_there_is_no_terminal(run):
+    sized = {"done": 2, "total": 2, "row": {"collective": "all_reduce", "bytes": 65536, "seconds_median": 1.5}}
+    _, out, err = run(told(*PROGRESS, sized, {"result": RESULT}))
+    assert out == ""
+    assert err.splitlines() == [
+        "harness: starting PyTorch on every node",
+        "harness: 0 of 1: measuring",
+        "harness: 1 of 1: barrier: 24.1 ms",
+        "harness: 2 of 2: all_reduce 64 KiB: 1.5 s",
+    ]
 
 
 def test_only_rank_0_has_a_result(run):

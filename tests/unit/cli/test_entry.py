@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from harness.installed import CHECKOUT
+
 INTERRUPTED = """
 import os, runpy, signal, sys
 
@@ -50,6 +52,15 @@ def test_an_interrupt_that_shall_be_ignored_is():
 def test_python_dash_m(tmp_path):
     done = subprocess.run([sys.executable, "-m", "harness", "--version"], capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("harness ")
+
+
+def test_packages_that_are_not_installed_are_one_line():
+    words = [sys.executable, "-S", "-m", "harness", "ls"]  # -S: without site-packages
+    done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (69, "")
+    assert done.stderr == (
+        f"harness: error: {sys.executable} lacks the package 'typer': run 'make setup', then .venv/bin/harness\n"
+    )
 
 
 def test_an_error_of_the_system_that_nobody_foresaw_is_one_line(tmp_path):

@@ -110,3 +110,10 @@ def test_an_edge_without_a_shape_is_called_so_where_a_shared_capacity_gives_it_a
     link.show_links("0-1", "net", False)
     (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("0->1")]
     assert row.split()[1:3] == ["unshaped", "unshaped"]
+
+
+def test_a_burst_that_no_packet_fits_into_is_applied_larger_and_the_command_says_so(engine, capsys):
+    link.set_links(edges="0-1", rate="10mbit", burst="5B", one_way=True, name="net")
+    told = capsys.readouterr()
+    assert "burst 5 B" in told.out
+    assert told.err == "harness: one full packet, 1.51 kB, is applied in place of less: burst 5 B of 0->1\n"

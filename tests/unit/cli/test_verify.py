@@ -1,8 +1,10 @@
-"""``harness verify`` prints a line for each reason to exit with 1."""
+"""``harness verify`` reports its progress, and prints a line for each reason to exit with 1."""
 
+import time
 from dataclasses import replace
 
-from harness.cli.verify import _problems
+from harness.cli import output
+from harness.cli.verify import _problems, _progress
 from harness.model.capacity import Capacity, NodeShape
 from harness.model.units import Rate
 from harness.verify.verdict import Verdict
@@ -40,3 +42,14 @@ def test_seconds_that_are_enough_are_enough_for_what_the_edge_shares():
     plan = network("line", 3).with_nodes({0: NodeShape(uplink=Capacity(Rate(500)))})
     (said,) = problems(replace(OK.left_out(), ok=False), plan=plan)
     assert float(said.rsplit(maxsplit=1)[1]) >= 200
+
+
+def test_progress_is_reported_in_lines_where_there_is_no_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(output, "_SILENT_SECONDS", 0.001)
+    with _progress() as progress:
+        progress(1, 6, "0-1 echo")
+        for _ in range(500):
+            time.sleep(0.002)
+            if err := capsys.readouterr().err:
+                break
+    assert err == "harness: 1 of 6: 0-1 echo\n"

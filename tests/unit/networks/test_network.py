@@ -281,7 +281,7 @@ def test_a_damaged_registration_is_removed(start, store, tmp_path):
     (tmp_path / "bad.json").write_text("{")
     told = []
     assert remove("bad", store, told.append)
-    assert "'bad' was damaged and is removed" in told[0]
+    assert "the registration of network 'bad' was damaged and is removed" in told[0]
     assert store.names() == ["one"]
 
 

@@ -168,7 +168,9 @@ def test_bad_names_touch_nothing(store, tmp_path, name):
 def test_a_damaged_record_is_one_clear_error(store, tmp_path, content):
     store.save(record())
     (tmp_path / "state" / "demo.json").write_bytes(content)
-    with pytest.raises(NetworkStateError, match=r"state/demo\.json is damaged .*; remove it") as caught:
+    with pytest.raises(
+        NetworkStateError, match=r"network 'demo' is damaged, .*state/demo\.json: .*; remove it"
+    ) as caught:
         store.load("demo")
     assert "\n" not in str(caught.value)
 
@@ -180,7 +182,9 @@ def test_a_damaged_record_is_one_clear_error(store, tmp_path, content):
 def test_a_record_with_a_damaged_plan_says_how_to_get_rid_of_it(store, damage):
     plan = {} if damage is None else {**record().plan, **damage}
     store.save(dataclasses.replace(record(), plan=plan))
-    with pytest.raises(NetworkStateError, match=r"of network 'demo' is damaged .*; run 'harness down --name demo'"):
+    with pytest.raises(
+        NetworkStateError, match=r"registration of network 'demo' is damaged, .*; run 'harness down --name demo'"
+    ):
         _ = store.load("demo").network_plan
 
 

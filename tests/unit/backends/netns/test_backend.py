@@ -49,7 +49,7 @@ def test_a_network_is_found_again():
     ids=str,
 )
 def test_a_damaged_handle_is_a_clear_error(handle):
-    with pytest.raises(NetworkStateError, match="does not say where its nodes are"):
+    with pytest.raises(NetworkStateError, match="its registration does not say where its nodes are"):
         NetnsBackend.from_handle(handle, FakeEngine())
 
 
