@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from harness.backends.base import Stdio
 from harness.model.address import FRAME
+from tests.support.stalls import StallMeter
 
 PAYLOAD = FRAME - 14 - 20 - 32
 """Of a full TCP segment over IPv4, with time stamps."""
@@ -83,13 +84,18 @@ def assert_shared(network, pairs: Sequence[tuple[int, int]], mbit_s: float) -> N
     """Bulk flows use 95 to 103 % of a capacity and share it fairly; measured again where the machine stalled.
 
     Over 100 %: what has come behind a lost segment, up to 50 kB, is read when that comes again: 1 % of 10 Mbit/s
-    for each flow in 4 s.
+    for each flow in 4 s. While all CPUs stand still nothing is sent: a capacity's bucket makes up for 5 ms of that, and
+    up to 10 % of the time may be lost so.
     """
     for _ in range(4):
-        rates = wire_rates(network, pairs)
-        if 0.95 * mbit_s <= sum(rates) <= 1.03 * mbit_s and jain(rates) > 0.98:
+        with StallMeter() as stalls:
+            rates = wire_rates(network, pairs)
+        least = 0.95 - min(0.1, stalls.share)
+        if least * mbit_s <= sum(rates) <= 1.03 * mbit_s and jain(rates) > 0.98:
             return
-    raise AssertionError(f"{sum(rates):.2f} of {mbit_s} Mbit/s, Jain's index {jain(rates):.3f}: {rates}")
+    raise AssertionError(
+        f"{sum(rates):.2f} of {mbit_s} Mbit/s (at least {least:.0%}), Jain's index {jain(rates):.3f}: {rates}"
+    )
 
 
 def jain(rates: Sequence[float]) -> float:
