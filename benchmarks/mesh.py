@@ -233,7 +233,7 @@ def pyroute2_costs() -> list[Row]:
     micros = {
         "encode a netem": encode,
         "  the half of it that pyroute2 knows, attribute by attribute": by_attribute,
-        "decode a netem": lambda: tc_read.read_netem(tc_read.read(body)),
+        "decode a netem": lambda: tc_read.read_netem(body),
         "encode a route by pyroute2": pyroute2_route,
         "  by netlink/routes.py": route.add,
     }

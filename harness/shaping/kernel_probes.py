@@ -111,7 +111,7 @@ def netem() -> str:
     ]
     if not listed:
         raise OSError(errno.ENODATA, "the kernel accepts it, but does not list it")
-    if wrong := differences(Branch(0, spec), Branch(0, tc_read.read_netem(tc_read.read(listed[0])))):
+    if wrong := differences(Branch(0, spec), Branch(0, tc_read.read_netem(listed[0]))):
         raise OSError(errno.ENODATA, f"the kernel accepts it, but reports something else: {', '.join(wrong)}")
     return ""
 

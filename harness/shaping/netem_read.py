@@ -113,9 +113,9 @@ def _branch(node: NodePlan, neighbour: int, chain: Mapping[str, _Qdisc], want: B
     assert line is not None
     branch = Branch.of_stages(
         neighbour,
-        tc_read.read_netem(tc_read.read(line.body)),
-        tc_read.read_netem(tc_read.read(queue.body)) if queue else None,
-        tc_read.read_tbf(tc_read.read(tbf.body)) if tbf else None,
+        tc_read.read_netem(line.body),
+        tc_read.read_netem(queue.body) if queue else None,
+        tc_read.read_tbf(tbf.body) if tbf else None,
     )
     if last is not None:
         rate = leaving_rate(node, want or branch)

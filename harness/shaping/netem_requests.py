@@ -30,6 +30,7 @@ from harness.shaping.qdisc_diff import (
     SetUplink,
 )
 from harness.shaping.shape_branch import shape_of
+from harness.shaping.tc_plugin import TcOptions
 from harness.shaping.u32 import drop_filter
 
 Address = IPv4Address | IPv6Address
@@ -70,7 +71,7 @@ def requests_of(node: NodePlan, index: int, gateways: Sequence[Address], action:
 def _branch_requests(node: NodePlan, index: int, action: BranchAction) -> Iterator[Request]:
     branch = action.branch
 
-    def qdisc(flags: int, handle: int, parent: int, kind: str, options: tc.TcOptions) -> Request:
+    def qdisc(flags: int, handle: int, parent: int, kind: str, options: TcOptions) -> Request:
         return tc.request(tc.RTM_NEWQDISC, flags, index, handle, parent, kind, options)
 
     def htb() -> Iterator[Request]:

@@ -21,7 +21,7 @@ from harness.shaping.caps import messages
 from harness.shaping.caps.messages import raw_request, set_class
 from harness.shaping.htb_class import never_limiting
 from harness.shaping.qdisc import DROPPING, PASSING_UPLINK, ROOT, UPLINK, Branch, Netem, Prefix, Tbf
-from harness.shaping.tc_plugin import TcMessage
+from harness.shaping.tc_plugin import TcOptions, encode_options
 from harness.shaping.u32 import UNSHAPED, arp, by_prefix, discovery, set_filter
 
 Address = IPv4Address | IPv6Address
@@ -47,8 +47,6 @@ _NOT_UNICAST: Final[Mapping[int, tuple[Prefix, ...]]] = {
 }
 """Never beyond a gateway: loopback, link-local, multicast, broadcast."""
 NETEM_LOSS_GE: Final = 2
-TcOptions = dict[str, Any]
-"""What pyroute2 encodes as TCA_OPTIONS: fields by name, and ``attrs``, a list of [name, value]."""
 
 
 @lru_cache(maxsize=4096)
@@ -100,13 +98,8 @@ def request(
     info: int = 0,
 ) -> Request:
     """A message of type ``kind`` about the qdisc, class or filter ``tc`` of interface ``index``."""
-    made = TcMessage()
-    made.update(index=index, handle=handle, parent=parent, info=info)
-    made["attrs"] = [["TCA_KIND", tc]]
-    if options is not None:
-        made["attrs"].append(["TCA_OPTIONS", options])
-    made.encode()
-    return Request(kind, flags, bytes(made.data[16:]))
+    made = b"" if options is None else encode_options(tc, options)
+    return raw_request(kind, flags, index, handle, parent, tc, made, info)
 
 
 @lru_cache(maxsize=4)

@@ -1,12 +1,14 @@
-"""Attributes of netem and tbf that pyroute2 0.9.7 lacks (linux/pkt_sched.h, net/sched/sch_netem.c).
+"""Options of netem and tbf by pyroute2, with the attributes that it lacks (linux/pkt_sched.h, net/sched/sch_netem.c).
 
-They are netem's delay table, Gilbert-Elliott loss, 64-bit rate, nanosecond times and seed, and tbf's 64-bit rate and
-burst. The fields are pyroute2's own.
+pyroute2 0.9.7 lacks netem's delay table, Gilbert-Elliott loss, 64-bit rate, nanosecond times and seed, and tbf's 64-bit
+rate and burst. The fields are pyroute2's own. The rest of a message is caps/messages.py's: pyroute2's class of whole
+messages takes longer for header and kind than for these options (benchmarks/mesh.py).
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from harness.netlink.nlattr import attr, each
@@ -14,8 +16,7 @@ from harness.shaping.pyroute2_part import message_classes
 
 with message_classes():
     from pyroute2.netlink import nla
-    from pyroute2.netlink.rtnl.tcmsg import sched_netem, sched_tbf, tcmsg
-    from pyroute2.netlink.rtnl.tcmsg.common import stats2
+    from pyroute2.netlink.rtnl.tcmsg import sched_netem, sched_tbf
 
 
 class _Struct(nla):
@@ -41,8 +42,8 @@ class _Struct(nla):
 class _NetemOptions(nla):
     """Netem's options, all attributes in one pass: a mesh of 64 nodes has 4,032 of them, and all differ.
 
-    pyroute2's general code makes an object of every attribute and packs it field by field. A message takes twice as
-    long then, and shaping the mesh took 1.13 to 1.47 times as long as ``tc -batch``; now it is 0.9 times
+    pyroute2's general code makes an object of every attribute and packs it field by field: that takes ten times as
+    long, and shaping the mesh took 1.13 to 1.47 times as long as ``tc -batch``; now it takes 0.7 times as long
     (benchmarks/mesh.py).
     An attribute's value is a tuple of numbers, the delay table's is bytes.
     """
@@ -96,29 +97,25 @@ class _TbfOptions(nla):
         fields = sched_tbf.options.tbf_parms.fields
 
 
-class _Stats(stats2):
-    nla_map = (
-        (1, "TCA_STATS_BASIC", "basic"),
-        (3, "TCA_STATS_QUEUE", "queue"),
-        (8, "TCA_STATS_PKT64", "uint64"),
-    )
-
-    class basic(_Struct):
-        fields = stats2.basic.fields
-
-    class queue(_Struct):
-        fields = stats2.queue.fields
+TcOptions = dict[str, Any]
+"""TCA_OPTIONS as pyroute2 has them: fields by name, and ``attrs``, a list of [name, value]."""
+_CLASSES: Final[Mapping[str, type[Any]]] = {"netem": _NetemOptions, "tbf": _TbfOptions}
+_OPTIONS: Final = 2
+"""TCA_OPTIONS."""
 
 
-_OPTIONS: Final = {"netem": _NetemOptions, "tbf": _TbfOptions}
+def encode_options(kind: str, options: TcOptions) -> bytes:
+    """The attribute TCA_OPTIONS of a netem or tbf."""
+    made = _CLASSES[kind]()
+    made.update(options)
+    made["header"]["type"] = _OPTIONS
+    made.encode()
+    return bytes(made.data)
 
 
-class TcMessage(tcmsg):
-    """pyroute2's message with the attributes above; pyroute2's own registry of plugins stays as it is."""
-
-    def get_plugin(self, plug: str, *args: object, **kwargs: object) -> Any:
-        """The class that encodes and decodes a part of the message."""
-        if plug == "stats2":
-            return _Stats
-        ours = _OPTIONS.get(self.get_attr("TCA_KIND")) if plug == "options" else None
-        return ours or super().get_plugin(plug, *args, **kwargs)
+def decode_options(kind: str, payload: memoryview) -> Any:
+    """The fields of a netem's or tbf's TCA_OPTIONS by name, and its attributes, as pairs, under ``attrs``."""
+    data = attr(_OPTIONS, bytes(payload))
+    found = _CLASSES[kind](data, length=len(data))
+    found.decode()
+    return found

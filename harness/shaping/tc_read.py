@@ -5,20 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from harness.netlink.nlattr import message
 from harness.shaping import leaf, u32
-from harness.shaping.caps.messages import RTM_NEWQDISC, kind_and_options
+from harness.shaping.caps.messages import kind_and_options
 from harness.shaping.leaf import Leaf
 from harness.shaping.qdisc import Netem, Prefix, Tbf
 from harness.shaping.tc_messages import NETEM_LOSS_GE, PRIORITY, TICK_NS
-from harness.shaping.tc_plugin import TcMessage
-
-
-def read(body: bytes | memoryview) -> TcMessage:
-    """A message of a dump."""
-    found = TcMessage(message(RTM_NEWQDISC, 0, 0, bytes(body)))
-    found.decode()
-    return found
+from harness.shaping.tc_plugin import decode_options
 
 
 def _attributes(found: Any) -> dict[str, Any]:
@@ -26,9 +18,10 @@ def _attributes(found: Any) -> dict[str, Any]:
     return {} if found is None else {slot.name: slot.value for slot in found["attrs"]}
 
 
-def read_netem(found: TcMessage) -> Netem:
-    """The parameters of a netem. Not every kernel reports the jitter table and the seed: both are left out."""
-    options = found.get_attr("TCA_OPTIONS")
+def read_netem(body: memoryview) -> Netem:
+    """The parameters of a netem in a message of a dump. Not every kernel reports the jitter table and the seed: both
+    are left out."""
+    options = decode_options("netem", kind_and_options(body)[1])
     nested = dict(options["attrs"])
 
     def first(name: str, default: int = 0) -> int:
@@ -58,9 +51,12 @@ def read_leaf(body: memoryview, wanted: Leaf | None, rate_byte_s: int) -> Leaf |
     return leaf.read_leaf(*kind_and_options(body), wanted, rate_byte_s)
 
 
-def read_tbf(found: TcMessage) -> Tbf:
-    """The parameters of a token bucket. The kernel reports the burst in ticks of 64 ns: it is rounded to bytes."""
-    nested = _attributes(found.get_attr("TCA_OPTIONS"))
+def read_tbf(body: memoryview) -> Tbf:
+    """The parameters of a token bucket in a message of a dump.
+
+    The kernel reports the burst in ticks of 64 ns: it is rounded to bytes.
+    """
+    nested = _attributes(decode_options("tbf", kind_and_options(body)[1]))
     parms = nested["TCA_TBF_PARMS"]
     rate = nested.get("TCA_TBF_RATE64", parms["rate"])
     overhead = parms["rate_overhead"]
