@@ -260,8 +260,7 @@ class Agent:
     # --- what this node watches ------------------------------------------------------------------------------------
 
     def _lose(self, rank: int) -> None:
-        if self._final is None:
-            self._membership.lose(rank, NAMELESS if self._manage else "")
+        self._membership.lose(rank, NAMELESS if self._manage else "")
 
     def _follow(self, places: Mapping[int, NameAddresses]) -> None:
         if self._settings.plan is None and self._final is None and (message := self._changes.moved(places)):
