@@ -17,6 +17,7 @@ from benchmarks.peer_commands import DEVICE, Link, Step, words
 PACKAGES: Final = ("tcconfig==0.30.1", "mininet==2.3.0.dev6")
 FOLDER: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tc-harness" / "peers-1"
 """Count up when PACKAGES change."""
+_INSTALL_SECONDS: Final = 300
 _RECORDER: Final = """
 import json, sys
 from mininet.link import TCIntf
@@ -43,7 +44,11 @@ def install() -> str | None:
         return None
     shutil.rmtree(FOLDER, ignore_errors=True)
     for argv in ([sys.executable, "-m", "venv", FOLDER], [FOLDER / "bin" / "pip", "install", "-q", *PACKAGES]):
-        done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, timeout=300)
+        command = [str(word) for word in argv]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"{' '.join(command)} did not end within {_INSTALL_SECONDS} s"
         if done.returncode:
             return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
     (FOLDER / "whole").touch()

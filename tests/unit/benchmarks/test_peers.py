@@ -1,5 +1,8 @@
 """benchmarks/peers.py: what peers are made to run, and how what they leave is counted."""
 
+import subprocess
+
+from benchmarks import peer_packages
 from benchmarks.peer_commands import Link, Pumba, Tc, Tcconfig
 from benchmarks.peer_tools import Left, count_left
 
@@ -52,3 +55,15 @@ def test_tc_and_tcconfig_shape_every_destination_by_itself():
     of_the_first = "parent 1:10 handle 10: netem delay"
     assert of_the_first in " ".join(change.argv)
     assert of_the_first in batch.text.split("10.77.0.2")[0]
+
+
+def test_a_pip_that_does_not_end_is_one_plain_line(monkeypatch, tmp_path):
+    def run(argv, timeout, **_):
+        if argv[0].endswith("pip"):
+            raise subprocess.TimeoutExpired(argv, timeout)
+        return subprocess.CompletedProcess(argv, 0)
+
+    monkeypatch.setattr(peer_packages, "FOLDER", tmp_path / "peers")
+    monkeypatch.setattr(subprocess, "run", run)
+    packages = " ".join(peer_packages.PACKAGES)
+    assert peer_packages.install() == f"{tmp_path}/peers/bin/pip install -q {packages} did not end within 300 s"
