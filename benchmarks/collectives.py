@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -96,7 +96,7 @@ def rank_main(folder: str) -> None:
     group.close()
 
 
-def measure() -> list[dict[str, list[list[tuple[float, float, float]]]]]:
+def measure() -> Sequence[dict[str, list[list[tuple[float, float, float]]]]]:
     """What each rank printed."""
     with tempfile.TemporaryDirectory() as folder:
         told = both_ranks("benchmarks.collectives", folder)

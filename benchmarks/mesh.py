@@ -227,10 +227,10 @@ def pyroute2_costs() -> list[Row]:
         made["attrs"] = [["RTA_DST", "10.0.0.9"], ["RTA_OIF", 2], ["RTA_GATEWAY", "10.0.0.2"], ["RTA_METRICS", metrics]]
         made.encode()
 
-    body = encode()
+    body = memoryview(encode())
     route = Route(IPv4Network("10.0.0.9"), IPv4Address("10.0.0.2"), 2, "cubic")
     loads = [_run_python(words) for words in ("import pyroute2", "import harness.shaping.tc_plugin", "pass")]
-    micros = {
+    micros: dict[str, Callable[[], object]] = {
         "encode a netem": encode,
         "  the half of it that pyroute2 knows, attribute by attribute": by_attribute,
         "decode a netem": lambda: tc_read.read_netem(body),

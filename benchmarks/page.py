@@ -49,9 +49,16 @@ def main() -> None:
 
 def make(folder: Path) -> tuple[Path, float]:
     """The page, and the seconds that it took from the records to the file."""
-    places: dict[str, Any] = {"profiles": ("local", "datacenter", "wan", "mobile"), "topologies": ("ring", "star")}
-    kinds = {"strategies": (DDP, DILOCO, SPARTA, *_OTHERS), "seeds": (0, 1, 2, 3)}
-    make_experiment(folder / "large-1", **places, **kinds, nodes=4, steps=200, sampled=True)
+    make_experiment(
+        folder / "large-1",
+        profiles=("local", "datacenter", "wan", "mobile"),
+        topologies=("ring", "star"),
+        strategies=(DDP, DILOCO, SPARTA, *_OTHERS),
+        seeds=(0, 1, 2, 3),
+        nodes=4,
+        steps=200,
+        sampled=True,
+    )
     began = time.perf_counter()
     analysis = analyse(load_experiment(folder / "large-1"))
     assert len(analysis.runs) == RUNS

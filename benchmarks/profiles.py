@@ -19,7 +19,8 @@ from harness.model.plan_options import PlanOptions
 from harness.model.profile_file import shipped_profiles
 from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
-from harness.shaping.detect import AUTO, choose_engine, make_engine
+from harness.shaping.detect import choose_engine, make_engine
+from harness.shaping.facts import AUTO
 from harness.shaping.shape_branch import netem_of
 from harness.verify.edge_probe import Train
 from harness.verify.plan import SECONDS, probe_for

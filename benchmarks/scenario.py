@@ -17,14 +17,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
 from benchmarks.fidelity import network, programs_of, reshape
 from benchmarks.report import Row, table
 from harness.model.format import format_share, format_time
-from harness.model.link import LinkShape
 from harness.model.units import Rate, Time
 from harness.networks.network import Network
 from harness.scenario.played import Played
@@ -136,10 +135,7 @@ def under_load() -> list[Row]:
         with paced_flow(programs_of(net), str(net.plan.addressing.ipv4(1)), count, PACKET_GAP_S) as flow:
             start = time.monotonic()
             for number in range(RESHAPES):
-                shape = LinkShape(rate=Rate(draws.randint(5, 100) * 10**6), delay=Time(draws.randint(1, 20) * 10**6))
-                net.reshape(
-                    lambda plan, shape=shape: plan.changed([replace(e, shape=shape) for e in plan.edges.values()])
-                )
+                reshape(net, rate=Rate(draws.randint(5, 100) * 10**6), delay=Time(draws.randint(1, 20) * 10**6))
                 time.sleep(max(0.0, start + (number + 1) * gap - time.monotonic()))
     lost = count - flow[0]
     return [Row(f"lost of {count:,} UDP packets across {RESHAPES:,} changes of their link", str(lost), "0", lost == 0)]

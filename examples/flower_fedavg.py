@@ -27,7 +27,7 @@ class Client(flwr.client.NumPyClient):
         self.inputs = torch.tensor(pixels / 16, dtype=torch.float32)[number::clients]
         self.targets = torch.tensor(labels)[number::clients]
 
-    def get_parameters(self, config: dict) -> list[np.ndarray]:
+    def get_parameters(self, config: dict[str, object]) -> list[np.ndarray]:
         """The weights."""
         return [value.numpy() for value in self.net.state_dict().values()]
 
@@ -35,7 +35,9 @@ class Client(flwr.client.NumPyClient):
         names = self.net.state_dict()
         self.net.load_state_dict({name: torch.tensor(value) for name, value in zip(names, parameters, strict=True)})
 
-    def fit(self, parameters: list[np.ndarray], config: dict) -> tuple[list[np.ndarray], int, dict]:
+    def fit(
+        self, parameters: list[np.ndarray], config: dict[str, object]
+    ) -> tuple[list[np.ndarray], int, dict[str, float]]:
         """Some steps from the server's weights."""
         self._set(parameters)
         optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-2)
@@ -46,7 +48,7 @@ class Client(flwr.client.NumPyClient):
             optimizer.step()
         return self.get_parameters(config), len(self.inputs), {}
 
-    def evaluate(self, parameters: list[np.ndarray], config: dict) -> tuple[float, int, dict]:
+    def evaluate(self, parameters: list[np.ndarray], config: dict[str, object]) -> tuple[float, int, dict[str, float]]:
         """The loss of the server's weights on this client's digits."""
         self._set(parameters)
         with torch.no_grad():

@@ -55,7 +55,8 @@ def train(rank: int, trainers: int) -> bool:
     pixels, labels = load_digits(return_X_y=True)
     inputs = torch.tensor(pixels / 16, dtype=torch.float32)[rank - 1 :: trainers]
     targets = torch.tensor(labels)[rank - 1 :: trainers]
-    model, losses = make_model(), []
+    model = make_model()
+    losses: list[float] = []
     for step in range(STEPS):
         batch = torch.randint(len(inputs), (64,), generator=torch.Generator().manual_seed(step))
         loss = cross_entropy(model(inputs[batch]), targets[batch])

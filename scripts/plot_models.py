@@ -47,9 +47,9 @@ def chart(model: LinkModel) -> altair.VConcatChart:
     ]
     panels = [name for name in PANELS if any(row[name] is not None for row in rows)]
     colour = altair.Color("way:N", title=None, scale=altair.Scale(domain=WAYS, range=COLOURS))
-    return altair.vconcat(
+    drawn: altair.VConcatChart = altair.vconcat(
         *(
-            altair.Chart(altair.Data(values=rows), width=WIDTH, height=HEIGHT)
+            altair.Chart(altair.InlineData(values=rows), width=WIDTH, height=HEIGHT)
             .mark_line(interpolate="step-after", strokeWidth=1.2)
             .encode(
                 x=altair.X("s:Q", title="s" if name == panels[-1] else None, scale=altair.Scale(domain=[0, SECONDS])),
@@ -59,6 +59,7 @@ def chart(model: LinkModel) -> altair.VConcatChart:
             for name in panels
         )
     ).configure(background="white")
+    return drawn
 
 
 def absences() -> altair.Chart:
@@ -69,8 +70,8 @@ def absences() -> altair.Chart:
         for number, one in enumerate(within)
         for rank in one.chosen.drawn(NODES, f"{SEED}:{number}")
     ]
-    return (
-        altair.Chart(altair.Data(values=rows), width=WIDTH, height=HEIGHT)
+    drawn: altair.Chart = (
+        altair.Chart(altair.InlineData(values=rows), width=WIDTH, height=HEIGHT)
         .mark_bar(color=COLOURS[0])
         .encode(
             x=altair.X("from:Q", title="hours; a bar: the node is away", scale=altair.Scale(domain=[0, HOURS])),
@@ -79,6 +80,7 @@ def absences() -> altair.Chart:
         )
         .configure(background="white")
     )
+    return drawn
 
 
 def main() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness.model.bound import LinkBound
 from harness.model.plan import NetworkPlan
@@ -15,6 +17,7 @@ from harness.model.plan_options import PlanOptions
 CREATED = 1_795_000_000.0
 PARAMETERS = 25_000
 COMPUTE = 0.02
+Line = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Strategy:
 
     name: str
     label: str
-    options: dict = field(default_factory=dict)
+    options: dict[str, float] = field(default_factory=dict)
     every: int = 1
     share: float = 1.0
     pace: float = 40.0
@@ -45,13 +48,13 @@ ALL = (DDP, DILOCO, SPARTA)
 def make_experiment(
     folder: Path,
     *,
-    profiles=("local", "wan", "mobile"),
-    topologies=("ring",),
-    strategies=ALL,
-    seeds=(0,),
-    nodes=4,
-    steps=120,
-    target: float | dict | None = 0.4,
+    profiles: Sequence[str] = ("local", "wan", "mobile"),
+    topologies: Sequence[str] = ("ring",),
+    strategies: Sequence[Strategy] = ALL,
+    seeds: Sequence[int] = (0,),
+    nodes: int = 4,
+    steps: int = 120,
+    target: float | dict[str, float] | None = 0.4,
     limit: float | None = 120.0,
     sampled: bool = False,
 ) -> Path:
@@ -82,7 +85,16 @@ def make_experiment(
     return folder
 
 
-def make_run(folder: Path, plan: NetworkPlan, strategy: Strategy, *, seed=0, steps=120, target=0.4, limit=120.0):
+def make_run(
+    folder: Path,
+    plan: NetworkPlan,
+    strategy: Strategy,
+    *,
+    seed: int = 0,
+    steps: int = 120,
+    target: float | dict[str, float] | None = 0.4,
+    limit: float | None = 120.0,
+) -> None:
     """Write one finished run, or one that its time limit ended."""
     folder.mkdir(parents=True)
     chance = random.Random(f"{folder.name}")
@@ -146,12 +158,12 @@ def add_samples(folder: Path, plan: NetworkPlan) -> None:
         write_lines(folder / f"collectives-{rank}.jsonl", lines)
 
 
-def write_lines(path: Path, lines) -> None:
+def write_lines(path: Path, lines: Iterable[Line]) -> None:
     """One JSON object per line."""
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def read_lines(path: Path) -> list[dict]:
+def read_lines(path: Path) -> list[Line]:
     """What write_lines wrote."""
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -160,11 +172,14 @@ def _suffix(strategy: Strategy) -> str:
     return "".join(f"-{key}{value}" for key, value in strategy.options.items())
 
 
-def _records(plan, strategy, steps, limit, chance):
+def _records(
+    plan: NetworkPlan, strategy: Strategy, steps: int, limit: float | None, chance: random.Random
+) -> tuple[list[list[Line]], float]:
+    """The lines of each rank, and the seconds that they tell of."""
     payload = int(PARAMETERS * 4 * strategy.share)
     least = LinkBound(plan).seconds("all_reduce", payload) * (1.3 + chance.random() * 0.4) + 0.0005
     wire = int(payload * 2 * (plan.size - 1) / plan.size * 1.06)
-    ranks = [
+    ranks: list[list[Line]] = [
         [
             {
                 "kind": "start",
@@ -231,10 +246,10 @@ def _loss(step: int, strategy: Strategy) -> float:
     return 0.12 + 2.2 * math.exp(-step / strategy.pace)
 
 
-def _links(plan, ranks, ended, chance):
+def _links(plan: NetworkPlan, ranks: list[list[Line]], ended: float, chance: random.Random) -> list[Line]:
     """Counters once a second, from what ranks sent, evenly over the edges."""
     sent = [(line["time"], line["sent_bytes"]) for lines in ranks for line in lines if line["kind"] == "step"]
-    samples = []
+    samples: list[Line] = []
     dropped = dict.fromkeys(plan.edges, 0)
     segments = 0
     for second in range(int(ended) + 5):
