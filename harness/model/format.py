@@ -80,9 +80,9 @@ def format_size(value: Size | float | None, digits: int = DIGITS) -> str:
     return NOTHING if value is None else _scaled(value, _DECIMAL, digits, "B")
 
 
-def format_factor(value: float | None, digits: int = DIGITS) -> str:
+def format_factor(value: float | None) -> str:
     """``1.24 ×``: how many times as much."""
-    return NOTHING if value is None else f"{format_number(value, digits)} ×"
+    return NOTHING if value is None else f"{format_number(value)} ×"
 
 
 def format_value(value: object, digits: int = DIGITS) -> str:

@@ -96,9 +96,9 @@ def arp() -> Filter:
     return Filter(0, ((_ETH_P_ARP, 0x0000FFFF, -4), (0x00010800, _U32_MAX, 0)), UNSHAPED)
 
 
-def anything(version: int, classid: int = 0, device: int = 0) -> Filter:
-    """Matches every packet of an IP version."""
-    return Filter(version, ((0, 0, 0),), classid, device)
+def anything(version: int, device: int) -> Filter:
+    """Matches every packet of an IP version, and redirects it to this interface."""
+    return Filter(version, ((0, 0, 0),), device=device)
 
 
 def set_filter(index: int, parent: int, priority: int, number: int, spec: Filter, flags: int = _NEW) -> Request:

@@ -60,14 +60,6 @@ def least_of(one: Field[Any]) -> int:
     return int(one.metadata[_DECLARED]["least"])
 
 
-def declarations(kind: type[Any]) -> list[Field[Any]]:
-    """The options of a dataclass and of the dataclasses in it, in order."""
-    types, found = get_type_hints(kind), []
-    for one in fields(kind):
-        found += declarations(types[one.name]) if is_dataclass(types[one.name]) else [one]
-    return found
-
-
 def add_arguments(parser: argparse.ArgumentParser, kind: type[Any]) -> None:
     """Add one argument per option of a dataclass to a parser, named after the field."""
     types = get_type_hints(kind)

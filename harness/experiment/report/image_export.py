@@ -16,7 +16,7 @@ from harness.experiment.report.page.chart_data import DataTable
 from harness.experiment.report.page.charts import Chart, file_names, scenario_charts
 from harness.experiment.report.page.links import distinct_plans
 from harness.experiment.report.page.run_data import logged_names
-from harness.experiment.report.page.theme import COLOURS, Mode, config, literal
+from harness.experiment.report.page.theme import COLOURS, config, literal
 from harness.experiment.report.page.timelines import MARKS, data_tables, timeline_charts
 from harness.experiment.report.page.topology import topology_svg
 
@@ -69,7 +69,7 @@ def _drawings(analysis: Analysis, figure: str, paper: Paper | None, unit: str) -
     tables = data_tables(analysis)
     for chart in _charts(analysis):
         if figure in ("", chart.figure, chart.id) or (figure == "logged" and chart.figure.startswith("logged-")):
-            spec = image_spec(chart, tables, "light", paper)
+            spec = image_spec(chart, tables, paper)
             if spec:
                 svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
                 yield chart.id, _sized(svg, unit, paper.font / _FONT) if paper else svg
@@ -100,10 +100,8 @@ def _sized(svg: str, unit: str, scale: float, widest: float = math.inf) -> str:
     return _SIZE.sub(sized, svg, count=1)
 
 
-def image_spec(
-    chart: Chart, tables: Mapping[str, DataTable], mode: Mode, paper: Paper | None = None
-) -> dict[str, Any] | None:
-    """A specification with its data and colours, and, except on paper, a title; None: no data."""
+def image_spec(chart: Chart, tables: Mapping[str, DataTable], paper: Paper | None = None) -> dict[str, Any] | None:
+    """A specification with its data and light colours, and, except on paper, a title; None: no data."""
     datasets = {inside: tables[name].records() for inside, name in chart.data.items()}
     if "mean" in datasets:  # of several seeds the mean and its band, else every run's curve
         several = any(row["seeds"] != 1 for row in datasets["mean"])
@@ -121,7 +119,7 @@ def image_spec(
         "layer": [_legend_fits(layer, datasets, size["width"]) for layer in layers],
         "datasets": datasets,
         **size,
-        "config": {**config(literal(mode)), "background": COLOURS[mode]["paper"]},
+        "config": {**config(literal("light")), "background": COLOURS["light"]["paper"]},
     }
 
 

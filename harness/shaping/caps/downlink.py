@@ -65,7 +65,7 @@ def with_downlink(status: NodeStatus, node: NodePlan, index: int) -> NodeStatus:
 
 def _redirect(node: NodePlan, device: int) -> Mapping[FilterKey, Filter]:
     filters = {(_DISCOVERY, number): spec for number, spec in enumerate(u32.discovery(), 1)}
-    return filters | {(IP[version], 1): u32.anything(version, device=device) for version in node.addressing.versions}
+    return filters | {(IP[version], 1): u32.anything(version, device) for version in node.addressing.versions}
 
 
 def _by_source(node: NodePlan) -> Mapping[FilterKey, Filter]:

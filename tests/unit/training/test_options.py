@@ -1,5 +1,6 @@
 """The trainer's options: declared once, and the same from a command line and from JSON."""
 
+import argparse
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError
-from harness.training.declared import declarations, flag_of, help_of
+from harness.training.declared import add_arguments
 from harness.training.options import Schedule, TrainOptions
 from harness.training.tasks.task_options import TaskOptions
 from harness.training.train import read_arguments
@@ -71,9 +72,15 @@ MADE = TrainOptions(
 )
 
 
+def arguments():
+    parser = argparse.ArgumentParser(add_help=False)
+    add_arguments(parser, TrainOptions)
+    return parser._actions
+
+
 def test_a_command_line_says_all_of_it():
     assert read_arguments(WORDS, {})() == MADE
-    flags = {flag_of(one) for one in declarations(TrainOptions)} - {None}
+    flags = {flag for argument in arguments() for flag in argument.option_strings}
     assert flags == {word for word in WORDS if word.startswith("--")}
 
 
@@ -115,5 +122,5 @@ def test_seeds_are_those_that_torch_takes():
 
 
 def test_every_option_has_a_help_text():
-    assert all(help_of(one) for one in declarations(TrainOptions) if flag_of(one))
+    assert all(argument.help for argument in arguments())
     assert [one.name for one in fields(Schedule)] == ["steps", "evaluate_every", "checkpoint_every", "elastic"]

@@ -64,14 +64,13 @@ class BusBandwidth:
 
     Args:
         traffic: by kind of collective; the figures include only kinds with a bound.
-        waited_seconds: for communication, by the rank that waited least in each step.
-        bit_s: bus bandwidth over that wait; None where there was none.
+        bit_s: bus bandwidth over the wait for communication, of the rank that waited least in each step; None where
+            there was none.
         bound_bit_s: the most that the links allow; None where nothing limits it.
         missed: collectives that were not counted, by which the figures are too low.
     """
 
     traffic: tuple[CollectiveTraffic, ...]
-    waited_seconds: float
     bit_s: float | None
     bound_bit_s: float | None
     missed: int = 0
@@ -105,7 +104,6 @@ def bus_bandwidth(ranks: Sequence[Rank], plan: NetworkPlan | None, costs: Sequen
     least = sum(one.bound_seconds or 0.0 for one in bounded)
     return BusBandwidth(
         traffic=traffic,
-        waited_seconds=waited,
         bit_s=crossed / waited if waited > 0 else None,
         bound_bit_s=crossed / least if least > 0 else None,
         missed=sum(one.missed for one in counted),

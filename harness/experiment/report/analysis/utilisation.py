@@ -28,7 +28,6 @@ class Use:
         peak_bit_s: the most in a window of a second.
         dropped: packets.
         share: of the limit at each time, mean over time; None where it never had one.
-        peak_share: the largest share in a window of a second.
     """
 
     rate: float | None
@@ -36,7 +35,6 @@ class Use:
     peak_bit_s: float
     dropped: int
     share: float | None
-    peak_share: float | None
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def _shares(carried: Sequence[Carried[K]]) -> list[tuple[Moment[K], float]]:
     return [(moment, bit_s / limit) for moment, bit_s, limit in carried if limit]
 
 
-def sums(carried: Sequence[Carried[K]]) -> tuple[float, float, int, float | None, float | None]:
+def sums(carried: Sequence[Carried[K]]) -> tuple[float, float, int, float | None]:
     """The fields of Use after the rate."""
     shares = _shares(carried)
     limited = math.fsum(moment.duration for moment, _ in shares)
@@ -113,7 +111,6 @@ def sums(carried: Sequence[Carried[K]]) -> tuple[float, float, int, float | None
         max(bit_s for _, bit_s, _ in carried),
         round(math.fsum(moment.dropped * moment.duration for moment, _, _ in carried)),
         math.fsum(share * moment.duration for moment, share in shares) / limited if limited else None,
-        max((share for _, share in shares), default=None),
     )
 
 

@@ -43,14 +43,14 @@ def test_an_edge_is_held_against_the_rate_that_it_had():
     )
     assert (there.edge, there.rate, there.dropped) == ((0, 1), 1e6, 4)
     assert there.bit_s == pytest.approx((62_500 + 250_000) * 8 / 4)
-    assert (there.peak_share, there.share) == (pytest.approx(1.0), pytest.approx(0.625))
+    assert there.share == pytest.approx(0.625)
     assert (back.edge, back.share) == ((1, 0), 0.0)
 
 
 def test_an_edge_without_a_rate_has_no_share():
     links = sample(100, 0, 0), sample(102, 250_000, 0)
     free, _ = edge_uses(run(*links, plan=network("ring", 2, shape(delay="1ms"))))
-    assert (free.share, free.peak_share, free.bit_s) == (None, None, 1e6)
+    assert (free.share, free.bit_s) == (None, 1e6)
     assert use_stretches(run(*links, plan=None)) == []
 
 
@@ -76,7 +76,7 @@ def test_an_edge_is_held_against_its_new_rate_after_a_change():
     faster = RecordedChange(101.9, 102.0, (), {(0, 1): 2e6})
     made = replace(run(*links), changes=(faster,))
     there, back = edge_uses(made)
-    assert (there.rate, there.share, there.peak_share) == (1e6, pytest.approx(0.75), pytest.approx(1.0))
+    assert (there.rate, there.share) == (1e6, pytest.approx(0.75))
     assert back.share == 0
     assert [one.share for one in use_stretches(made) if one.of == (0, 1)] == [1.0, 1.0, 0.5, 0.5]
     down = replace(run(*links), changes=(RecordedChange(99.0, 100.2, (), {(0, 1): None}),))

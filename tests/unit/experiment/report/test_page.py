@@ -112,7 +112,7 @@ def test_lines_of_links_are_not_joined_across_attempts(tmp_path):
     for chart in timeline_charts(0, "x"):
         if not {"links", "tcp"} & chart.data.keys():
             continue
-        svg = vl_convert.vegalite_to_svg(image_spec(chart, tables, "light"), vl_version=VEGA_LITE)
+        svg = vl_convert.vegalite_to_svg(image_spec(chart, tables), vl_version=VEGA_LITE)
         lines = re.findall(r'<path aria-label="seconds[^"]*"[^>]* d="(M[^"]*)"', svg)
         assert len([line for line in lines if "L" in line]) == (3 if chart.data.get("tcp") else 6) * 2, chart.kind
 
@@ -173,7 +173,7 @@ def test_a_logarithmic_axis_shows_the_curves(tmp_path):
     (of_scenario,) = scenario_charts(analysis)
     chart = of_scenario["bytes"]
     assert "log scale" in json.dumps(chart.spec)
-    svg = vl_convert.vegalite_to_svg(image_spec(chart, data_tables(analysis), "light"), vl_version=VEGA_LITE)
+    svg = vl_convert.vegalite_to_svg(image_spec(chart, data_tables(analysis)), vl_version=VEGA_LITE)
     lines = re.findall(r'<path aria-label="bytes sent[^"]*"[^>]* d="(M[^"]*)"', svg)
     lines = [line for line in lines if line.count("L") > 5]
     assert len(lines) == 2
@@ -339,7 +339,7 @@ def test_a_legend_has_as_many_columns_as_have_room(tmp_path):
     chart, tables = scenario_charts(analysis, legend=True)[0]["time"], data_tables(analysis)
 
     def columns(paper):
-        layers = image_spec(chart, tables, "light", paper)["layer"]
+        layers = image_spec(chart, tables, paper)["layer"]
         return {layer["encoding"]["color"]["legend"]["columns"] for layer in layers if "color" in layer["encoding"]}
 
     assert columns(Paper(width=240)) == {1}
@@ -377,11 +377,11 @@ def test_several_seeds_are_a_mean_and_a_band_at_the_steps_that_all_have(tmp_path
     assert [row[key] for key in ("low", "loss", "high")] == [
         pytest.approx(one, rel=5e-4) for one in (min(values), sum(values) / 3, max(values))
     ]
-    spec = image_spec(scenario_charts(analysis)[0]["time"], tables, "light")
+    spec = image_spec(scenario_charts(analysis)[0]["time"], tables)
     assert spec["datasets"]["curve"] == []
     assert "area" in [layer["mark"]["type"] for layer in spec["layer"]]
     one = made(tmp_path / "y-1", profiles=("wan",), strategies=(DDP,))
-    spec = image_spec(scenario_charts(one)[0]["time"], data_tables(one), "light")
+    spec = image_spec(scenario_charts(one)[0]["time"], data_tables(one))
     assert spec["datasets"]["mean"] == []
     assert len(spec["datasets"]["curve"]) > 2
 
