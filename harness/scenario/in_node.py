@@ -187,13 +187,20 @@ def _checked() -> NetworkScenario:
     script, plan = load_scenario(scenario_path(settings.scenario)), settings.options.plan()
     script.check(plan)
     for event in script.events:
-        if isinstance(event.action, Edit) and changed_cpus(plan, event.action.edit(plan)):
+        if isinstance(event.action, Edit) and _changes_cpus(event.action, plan):
             raise InputError(
                 f"{event.place}: a container cannot change its share of a CPU: use 'harness play' for that"
             )
         if isinstance(event.action, LoadAction):
             raise InputError(f"{event.place}: SCENARIO cannot start loads: start them beside it, by 'harness play'")
     return script
+
+
+def _changes_cpus(action: Edit, plan: NetworkPlan) -> bool:
+    try:
+        return bool(changed_cpus(plan, action.edit(plan)))
+    except InputError:  # it changes a link, and needs what an earlier event sets
+        return False
 
 
 def _play(script: NetworkScenario, order: Mapping[str, Any]) -> None:

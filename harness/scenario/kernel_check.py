@@ -22,7 +22,10 @@ def check_kernel(script: NetworkScenario, network: Network) -> None:
     seen = {need.feature for need in needs_of(plan, engine)}
     for event in script.events:
         for _, edit, _ in event.action.steps():
-            changed = edit(plan)
+            try:
+                changed = edit(plan)
+            except InputError:  # it needs what an earlier event sets
+                break
             needed = {need.feature for need in needs_of(changed, engine)}
             if not needed <= seen:
                 try:

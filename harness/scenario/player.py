@@ -12,16 +12,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from harness.errors import InputError
 from harness.model.plan import NetworkPlan
 from harness.networks.network import Network
 from harness.scenario.action import LoadAction
 from harness.scenario.attendance import Attendance
+from harness.scenario.edits import Edits
 from harness.scenario.loads import Loads
 from harness.scenario.played import Played
 from harness.scenario.schedule import Due, NetworkScenario
 from harness.scenario.step_file import StepFile
-from harness.scenario.undo import Undo
 
 TOGETHER_S: Final = 0.001
 """What is due within this time is one change."""
@@ -50,7 +49,7 @@ class Player:
     ) -> None:
         self._network, self._tell, self._steps = network, tell, steps
         self._scenario = scenario.played_by(network.backend.engine)
-        self._undo: dict[int, Undo] = {}
+        self._edits = Edits(self._scenario.events)
         self._loads = Loads(network)
         self._sources: list[tuple[float, int, Due, Iterator[Due]]] = []
         """A heap of the next changes: one source has all events by the clock, each other one an event by steps."""
@@ -129,7 +128,7 @@ class Player:
         if not self.awaited or self._steps is None:
             return
         done = self._steps.look()
-        for number, step in list(self.awaited.items()):
+        for number, step in sorted(self.awaited.items(), key=lambda one: one[1]):
             if done >= step:
                 del self.awaited[number]
                 if (following := self._scenario.events[number].timing.next_step(done)) is not None:
@@ -153,19 +152,5 @@ class Player:
 
     def _edited(self, plan: NetworkPlan, edits: Iterable[Due]) -> NetworkPlan:
         for due in edits:
-            event = self._scenario.events[due.event]
-            if due.away:
-                plan = self._attendance.edited(plan, due)
-                continue
-            try:
-                if due.kind == "undo":
-                    plan = self._undo.pop(due.event, Undo()).apply(plan)
-                    continue
-                assert due.edit is not None
-                new = due.edit(plan)
-            except InputError as error:
-                raise type(error)(f"{event.place}: at {due.at:g} s: {error}") from None
-            if event.timing.lasts is not None:
-                self._undo.setdefault(due.event, Undo()).remember(plan, new)
-            plan = new
+            plan = self._attendance.edited(plan, due) if due.away else self._edits.apply(plan, due)
         return plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from harness.errors import ShapeError
 from harness.model.capacity import Capacity
 from harness.model.capacity_edit import NODE_LIMITS
 from harness.model.cpu import CpuShare
@@ -43,7 +44,10 @@ class Undo:
         for pair, values in self.edges.items():
             edge, own = plan.edges[pair], {name: value for name, value in values.items() if name in _OF_EDGE}
             shape = {name: value for name, value in values.items() if name not in _OF_EDGE}
-            edges.append(replace(edge, shape=edge.shape.changed(**shape), **own))
+            try:
+                edges.append(replace(edge, shape=edge.shape.changed(**shape), **own))
+            except ShapeError as error:
+                raise ShapeError(f"edge {edge} ({edge.shape.describe()}): {error}") from None
         made = plan.changed(edges)
         for (rank, side), limit in self.limits.items():
             made = made.with_nodes({rank: made.node_shape(rank).changed({side: limit})})

@@ -38,8 +38,10 @@ def test_what_is_wrong_with_it_is_known_before_it_begins(text, said, tmp_path, m
 
 
 def test_it_waits_for_its_beginning_and_ends_when_asked(tmp_path, monkeypatch):
+    """Its second event needs what the first one sets."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.yaml").write_text("events: [{at: 1s, down: {edge: 0-1}}]")
+    events = "events: [{at: 1s, set: {edge: all, rate: 9mbit}}, {at: 2s, set: {edge: all, burst: 64KiB}}]"
+    (tmp_path / "mine.yaml").write_text(events)
     for name, value in {"NODES": "2", "PROFILE": "none", "HARNESS_NAMES": "node-{}", "SCENARIO": "mine.yaml"}.items():
         monkeypatch.setenv(name, value)
     player = ScenarioPlayer()

@@ -47,3 +47,13 @@ def test_a_missing_feature_is_reported_with_its_place(script):
     network = SimpleNamespace(plan=PlanOptions(nodes=3, profile="wan").plan(), backend=Backend("sch_htb"))
     with pytest.raises(UnavailableError, match=r"s\.yaml:3: .*lacks sch_htb"):
         check_kernel(script, network)
+
+
+def test_an_event_that_needs_what_an_earlier_one_sets_is_probed_when_it_is_due(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text("events: [{at: 1s, set: {edge: all, rate: 9mbit}}, {at: 2s, set: {edge: all, burst: 64KiB}}]")
+    backend = Backend()
+    check_kernel(
+        load_scenario(path), SimpleNamespace(plan=PlanOptions(nodes=3, profile="none").plan(), backend=backend)
+    )
+    assert backend.asked == []

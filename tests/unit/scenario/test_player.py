@@ -63,3 +63,14 @@ def test_only_values_of_traces_are_skipped(played):
     downs = [plan.edges[1, 2].down for plan in network.plans]
     assert True in downs
     assert downs[-1] is False
+
+
+@pytest.mark.parametrize("order", [(100, 200), (200, 100)])
+def test_events_at_steps_that_are_reached_at_once_happen_in_the_order_of_the_steps(tmp_path, monkeypatch, order):
+    monkeypatch.setattr(SlowNetwork, "SECONDS", 0)
+    path = tmp_path / "s.yaml"
+    events = [f"  - {{at: step {step}, set: {{edge: 0-1, delay: {step}ms}}}}\n" for step in order]
+    path.write_text("events:\n" + "".join(events))
+    network = SlowNetwork()
+    Player(network, load_scenario(path), lambda _: None, SimpleNamespace(look=lambda: 250)).play()
+    assert str(network.plan.edges[0, 1].shape.delay) == "200ms"
