@@ -82,6 +82,7 @@ def test_a_network_waits_for_containers_that_are_about_to_go(daemon):
 def test_a_network_that_went_meanwhile(daemon):
     daemon.answers["DELETE /networks/f00d"] = [(403, BUSY), (404, "network f00d not found")]
     module.remove("n")
+    assert daemon.asked.count("DELETE /networks/f00d") == 2
 
 
 def test_a_network_that_stays_in_use(daemon, monkeypatch):
