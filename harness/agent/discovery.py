@@ -43,6 +43,10 @@ class Unanswered(Exception):
     """The name server gave no answer."""
 
 
+LookUp = Callable[[str], NameAddresses | None]
+"""Looks up a name, as ``look_up`` does."""
+
+
 def look_up(name: str) -> NameAddresses | None:
     """A node's addresses; None while it does not run: Docker's DNS forgets a container that has ended.
 
@@ -69,7 +73,7 @@ def find_all(
     *,
     ipv6: bool,
     swarm: bool = False,
-    look: Callable[[str], NameAddresses | None] = look_up,
+    look: LookUp = look_up,
 ) -> list[NameAddresses]:
     """Wait until every node has an address.
 
@@ -85,23 +89,15 @@ def find_all(
         UnavailableError: nodes are missing after ``patience`` seconds, or one has ended meanwhile.
     """
 
-    def ask(name: str, unknown: NameAddresses | None) -> NameAddresses | None:
-        try:
-            return look(name)
-        except Unanswered:
-            return unknown
-
     found: dict[str, NameAddresses] = {}
     began = logged = checked = time.monotonic()
     why = "; a manager of the swarm knows why: docker stack ps NAME --no-trunc" if swarm else ""
     while True:
         if time.monotonic() - checked > _CHECK_SECONDS:
             checked = time.monotonic()
-            for name in found:
-                if ask(name, found[name]) is None:
-                    raise UnavailableError(f"{name} ended before all nodes had started: its log says why")
+            _require_all(found, look)
         for name in names:
-            if name not in found and (place := ask(name, None)) and (place.ipv6 or not ipv6):
+            if name not in found and (place := _answer(look, name, None)) and (place.ipv6 or not ipv6):
                 found[name] = place
         missing = [name for name in names if name not in found]
         if not missing:
@@ -116,6 +112,21 @@ def find_all(
             logged = now
             tell(f"waiting for {first_few(missing)} to start ({now - began:.0f} s){why}")
         time.sleep(_POLL_SECONDS)
+
+
+def _answer(look: LookUp, name: str, unanswered: NameAddresses | None) -> NameAddresses | None:
+    """The addresses of a name; ``unanswered`` where the name server gives no answer."""
+    try:
+        return look(name)
+    except Unanswered:
+        return unanswered
+
+
+def _require_all(found: Mapping[str, NameAddresses], look: LookUp) -> None:
+    """Raise UnavailableError where one of these nodes has ended since it was found."""
+    for name, place in found.items():
+        if _answer(look, name, place) is None:
+            raise UnavailableError(f"{name} ended before all nodes had started: its log says why")
 
 
 def addressing_of(places: Sequence[NameAddresses]) -> Addressing:

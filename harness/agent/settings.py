@@ -78,53 +78,22 @@ class Settings:
     @classmethod
     def read(cls, environ: Mapping[str, str], job: Sequence[str] = ()) -> Self:
         """Read a container's environment; an empty variable counts as not set. Raises InputError."""
-
-        def text(name: str, default: str = "") -> str:
-            return environ.get(name) or default
-
-        def number(name: str, default: int, least: int, most: int) -> int:
-            value = text(name, str(default))
-            with contextlib.suppress(ValueError):
-                if least <= int(value) <= most:
-                    return int(value)
-            raise InputError(f"{name}={value}: write a whole number from {least} to {most}")
-
+        variables = _Variables(environ)
+        text, number = variables.text, variables.number
         on_failure = text("ON_FAILURE", "stop")
         if on_failure not in ("stop", "continue"):
             raise InputError(f"ON_FAILURE={on_failure}: write stop (the first failure ends the job) or continue")
-        names, manage = text(NAMES), text(MANAGE)
-        for variable, given in ((NAMES, names), (MANAGE, manage)):
-            if given.count("{}") + given.count("{rank}") != 1 and (given or variable == NAMES):
-                raise InputError(
-                    f"{variable}={given!r}: write the nodes' host names with {{}} for the number from 1, e.g."
-                    " node-{}, or {rank} for the rank"
-                )
+        names, manage = variables.names(NAMES), variables.names(MANAGE) if text(MANAGE) else ""
         nodes = number("NODES", DEFAULT_NODES, 1, 4094)
         if len(longest := max(_host_name(names, nodes - 1).split("."), key=len)) > HOST_NAME_LENGTH:
             raise InputError(
                 f"{longest!r} is too long for a host name, which has up to {HOST_NAME_LENGTH} characters: give the"
                 " Compose project a shorter name (docker compose -p NAME)"
             )
-        options = PlanOptions(
-            nodes=nodes,
-            topology=text("TOPOLOGY", DEFAULTS.topology),
-            profile=text("PROFILE", DEFAULTS.profile),
-            between=text("BETWEEN") or None,
-            uplink=text("UPLINK") or None,
-            downlink=text("DOWNLINK") or None,
-            trunk=text("TRUNK") or None,
-            cpu=(text("CPU"),) if text("CPU") else (),
-            place=text("PLACE") or None,
-            mtu=number("MTU", DEFAULTS.mtu, MIN_MTU, MAX_MTU),
-            ecn=bool(number("ECN", 0, 0, 1)),
-            seed=number("SEED", DEFAULTS.seed, -(2**63), 2**63 - 1),
-            subnet=text("SUBNET") or None,
-            subnet6=text("SUBNET6") or None,
-        )
         if (port := number("MASTER_PORT", MASTER_PORT, 1, 65535)) in (PORTS if manage else PORTS[:1]):
             raise InputError(f"MASTER_PORT={port}: agents use that port at rank 0; take another")
         return cls(
-            options=options,
+            options=_plan_options(variables, nodes),
             plan=_unpacked(environ),
             names=names,
             manage=manage,
@@ -167,6 +136,53 @@ class Settings:
             return
         Addressing.parse(self.options.subnet, self.options.subnet6).require(self.size, others=1)
         refuse_trunks(made or self.options.plan())
+
+
+@dataclass(frozen=True)
+class _Variables:
+    """A container's environment; an empty variable counts as not set. Methods raise InputError."""
+
+    environ: Mapping[str, str]
+
+    def text(self, name: str, default: str = "") -> str:
+        return self.environ.get(name) or default
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        value = self.text(name, str(default))
+        with contextlib.suppress(ValueError):
+            if least <= int(value) <= most:
+                return int(value)
+        raise InputError(f"{name}={value}: write a whole number from {least} to {most}")
+
+    def names(self, name: str) -> str:
+        """Host names with one placeholder for the number or the rank; see NAMES."""
+        given = self.text(name)
+        if given.count("{}") + given.count("{rank}") != 1:
+            raise InputError(
+                f"{name}={given!r}: write the nodes' host names with {{}} for the number from 1, e.g."
+                " node-{}, or {rank} for the rank"
+            )
+        return given
+
+
+def _plan_options(variables: _Variables, nodes: int) -> PlanOptions:
+    text, number = variables.text, variables.number
+    return PlanOptions(
+        nodes=nodes,
+        topology=text("TOPOLOGY", DEFAULTS.topology),
+        profile=text("PROFILE", DEFAULTS.profile),
+        between=text("BETWEEN") or None,
+        uplink=text("UPLINK") or None,
+        downlink=text("DOWNLINK") or None,
+        trunk=text("TRUNK") or None,
+        cpu=(text("CPU"),) if text("CPU") else (),
+        place=text("PLACE") or None,
+        mtu=number("MTU", DEFAULTS.mtu, MIN_MTU, MAX_MTU),
+        ecn=bool(number("ECN", 0, 0, 1)),
+        seed=number("SEED", DEFAULTS.seed, -(2**63), 2**63 - 1),
+        subnet=text("SUBNET") or None,
+        subnet6=text("SUBNET6") or None,
+    )
 
 
 def _host_name(names: str, rank: int) -> str:

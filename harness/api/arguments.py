@@ -24,6 +24,11 @@ def written(what: str, value: object, wanted: str) -> str:
     return found
 
 
+def written_or_none(what: str, value: object, wanted: str) -> str | None:
+    """The same for an argument that may be None."""
+    return None if value is None else written(what, value, wanted)
+
+
 def whole(what: str, value: object, example: int) -> int:
     """The whole number as an int, also where it is e.g. NumPy's. Raises InputError."""
     try:

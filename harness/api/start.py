@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from harness.api.arguments import PROFILE, StrPath, several, whole, written
+from harness.api.arguments import PROFILE, StrPath, several, whole, written, written_or_none
 from harness.api.failures import HarnessWarning, warn
 from harness.api.shaped import SCENARIO, ShapedNetwork
 from harness.errors import HarnessError, InputError, NetworkStateError
@@ -25,6 +25,7 @@ from harness.scenario.step_file import JobSteps, make_local_steps
 
 if TYPE_CHECKING:
     from harness.api.record import NetworkRecord
+    from harness.model.plan import NetworkPlan
     from harness.run_files import RunFolder
     from harness.scenario.accompany import Accompaniment
 
@@ -95,15 +96,15 @@ def network(
         None if nodes is None else whole("nodes", nodes, 4),
         written("topology", topology, "a name, e.g. 'ring', or a YAML file"),
         written("profile", profile, PROFILE),
-        None if between is None else written("between", between, PROFILE),
+        written_or_none("between", between, PROFILE),
         whole("seed", seed, 1),
         subnet,
         subnet6,
-        uplink=None if uplink is None else written("uplink", uplink, "a rate, e.g. '20mbit'"),
-        downlink=None if downlink is None else written("downlink", downlink, "a rate, e.g. '100mbit'"),
-        trunk=None if trunk is None else written("trunk", trunk, "a rate, e.g. '1gbit'"),
+        uplink=written_or_none("uplink", uplink, "a rate, e.g. '20mbit'"),
+        downlink=written_or_none("downlink", downlink, "a rate, e.g. '100mbit'"),
+        trunk=written_or_none("trunk", trunk, "a rate, e.g. '1gbit'"),
         cpu=(cpu,) if isinstance(cpu, str) else several("cpu", cpu, "2=25%"),
-        place=None if place is None else written("place", place, "names of regions, e.g. 'eu-west-1,us-east-1'"),
+        place=written_or_none("place", place, "names of regions, e.g. 'eu-west-1,us-east-1'"),
         mtu=whole("mtu", mtu, 1500),
         ecn=bool(ecn),
     )
@@ -116,34 +117,18 @@ def network(
         congestion_control,
         image,
         several("volumes", volumes, "/HOST:/INSIDE"),
-        None if gpus is None else written("gpus", gpus, "'all', '2' or 'device=0,2'"),
+        written_or_none("gpus", gpus, "'all', '2' or 'device=0,2'"),
     )
     placement.check(plan)
     name = _new_name() if name is None else LocalRegistry.check_name(name)
-    beside = None
-    if scenario is not None:
-        from harness.scenario.accompany import Accompaniment
-
-        beside = Accompaniment.checked(name, scenario_path(written("scenario", scenario, SCENARIO)), plan)
+    beside = _beside(name, scenario, plan)
     host.raise_open_files()
     folder, placement = _recorded(record, placement)
     if beside:
         beside, placement = beside.placed(placement)
     notes: list[str] = []
-    start = _beside_others if placement.runtime == DOCKER and subnet is subnet6 is None else _start
-    try:
-        made = start(name, options, placement, notes.append, beside)
-    except BaseException:
-        if folder:
-            with contextlib.suppress(OSError):
-                folder.path.rmdir()
-        raise
-    try:
-        steps = _steps(made, beside)
-        shaped = ShapedNetwork(made, _record(made, folder, congestion_control, beside), steps)
-    except BaseException:
-        made.down()
-        raise
+    made = _made(name, options, placement, notes.append, beside, folder)
+    shaped = _shaped(made, placement, beside, folder)
     try:
         for text in notes:
             warn(text)
@@ -153,6 +138,47 @@ def network(
         shaped.__exit__(type(error), error, None)
         raise
     return shaped
+
+
+def _beside(network: str, scenario: StrPath | None, plan: NetworkPlan) -> Accompaniment | None:
+    """The scenario, checked against the plan. Raises InputError."""
+    if scenario is None:
+        return None
+    from harness.scenario.accompany import Accompaniment
+
+    return Accompaniment.checked(network, scenario_path(written("scenario", scenario, SCENARIO)), plan)
+
+
+def _made(
+    name: str,
+    options: PlanOptions,
+    placement: Placement,
+    note: Callable[[str], None],
+    beside: Accompaniment | None,
+    folder: RunFolder | None,
+) -> Network:
+    """Start the network. Where that fails, remove the run folder, which is still empty."""
+    own_subnet = options.subnet is not None or options.subnet6 is not None
+    start = _start if own_subnet or placement.runtime != DOCKER else _beside_others
+    try:
+        return start(name, options, placement, note, beside)
+    except BaseException:
+        if folder:
+            with contextlib.suppress(OSError):
+                folder.path.rmdir()
+        raise
+
+
+def _shaped(
+    made: Network, placement: Placement, beside: Accompaniment | None, folder: RunFolder | None
+) -> ShapedNetwork:
+    """The network for Python, with its record. Where that fails, take the network down."""
+    try:
+        steps = _steps(made, beside)
+        return ShapedNetwork(made, _record(made, folder, placement.congestion_control, beside), steps)
+    except BaseException:
+        made.down()
+        raise
 
 
 def _recorded(record: bool | StrPath, placement: Placement) -> tuple[RunFolder | None, Placement]:

@@ -138,6 +138,12 @@ class LinkShape:
             object.__setattr__(self, "queue", None)
         if self.queue is not None and self.queue.kind == "droptail":
             object.__setattr__(self, "queue", None)
+        self._check_delay()
+        self._check_loss()
+        self._check_burst()
+        self._check_queue()
+
+    def _check_delay(self) -> None:
         if self.distribution not in DISTRIBUTIONS:
             raise ShapeError(f"distribution {quoted(self.distribution)} is unknown; one of {', '.join(DISTRIBUTIONS)}")
         if self.delay.ns < 0 or self.jitter.ns < 0:
@@ -150,28 +156,32 @@ class LinkShape:
             raise ShapeError(
                 f"jitter {self.jitter} is over the delay {self.delay}: a packet cannot arrive before it left"
             )
+        if self.reorder and not self.delay.ns:
+            raise ShapeError("reorder needs a delay: a reordered packet is one that skips it")
+
+    def _check_loss(self) -> None:
         if self.loss and self.gilbert_elliott:
             raise ShapeError("give loss or gilbert_elliott, not both")
         if self.loss_correlation and not self.loss:
             raise ShapeError("loss_correlation needs loss")
         if self.loss_correlation.value == 1:
             raise ShapeError("loss_correlation must be under 100%")
-        if self.reorder and not self.delay.ns:
-            raise ShapeError("reorder needs a delay: a reordered packet is one that skips it")
+
+    def _check_burst(self) -> None:
+        if self.burst is None:
+            return
+        if self.rate is None:
+            raise ShapeError("burst needs a rate")
+        if self.burst.bytes < 1:
+            raise ShapeError("burst 0B lets no packet pass; give at least one packet's size, e.g. 1600B")
+        if self.burst.bytes > MAX_BURST.bytes:
+            raise ShapeError(f"burst {self.burst} is over {MAX_BURST}, the most that tbf takes")
+        if self.rate.seconds(self.burst.bytes) > MAX_BURST_TIME.seconds:
+            raise ShapeError(f"burst {self.burst} takes over {MAX_BURST_TIME} at {self.rate}, the most that tbf takes")
+
+    def _check_queue(self) -> None:
         if self.limit is not None and not 1 <= self.limit <= MAX_LIMIT:
             raise ShapeError(f"limit {self.limit} is not between 1 and {MAX_LIMIT} packets")
-        if self.burst is not None and self.rate is None:
-            raise ShapeError("burst needs a rate")
-        if self.burst is not None and self.burst.bytes < 1:
-            raise ShapeError("burst 0B lets no packet pass; give at least one packet's size, e.g. 1600B")
-        if self.burst is not None and self.burst.bytes > MAX_BURST.bytes:
-            raise ShapeError(f"burst {self.burst} is over {MAX_BURST}, the most that tbf takes")
-        if (
-            self.burst is not None
-            and self.rate is not None
-            and self.rate.seconds(self.burst.bytes) > MAX_BURST_TIME.seconds
-        ):
-            raise ShapeError(f"burst {self.burst} takes over {MAX_BURST_TIME} at {self.rate}, the most that tbf takes")
         for name in ("queue", "buffer", "overhead"):
             if getattr(self, name) and self.rate is None and (self.delivery is None or name == "overhead"):
                 raise ShapeError(f"{name} needs a rate: it applies to packets that wait for the rate")

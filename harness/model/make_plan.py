@@ -12,7 +12,7 @@ from harness.model.cpu import CpuShare
 from harness.model.link import Pair
 from harness.model.node_plan import PlannedEdge
 from harness.model.plan import NetworkPlan
-from harness.model.regions import crossed_trunks
+from harness.model.regions import RegionPair, crossed_trunks
 
 if TYPE_CHECKING:
     from harness.model.profile import Profile
@@ -51,36 +51,58 @@ def make_plan(
     """
     addressing = addressing or Addressing()
     addressing.require(topology.size)
-    edges: dict[Pair, PlannedEdge] = {}
-    for edge in topology.edges:
-        source = between if between is not None and edge.tier else profile
-        there, back = edge.shapes(source.sample(seed, edge.a, edge.b))
-        for src, dst, shape, own in ((edge.a, edge.b, there, edge.forward), (edge.b, edge.a, back, edge.backward)):
-            edges[src, dst] = PlannedEdge(src, dst, shape, source.name if own is None else "file")
-    nodes = {}
-    for rank in range(topology.size):
-        drawn = vars(profile.sample_node(seed, rank))
-        named = {"cpu": cpus[rank]} if cpus and rank in cpus else {}
-        limits = NodeShape(**{**drawn, **(caps or {}), **topology.nodes.get(rank, {}), **named})
-        if limits != NO_CAPS:
-            nodes[rank] = limits
-    trunks = dict(topology.trunks)
-    if trunk is not None:
-        if len(topology.regions) < 2:
-            raise PlanError(f"a trunk joins two regions, and {topology.name} has none; take -t regions:2, or a file")
-        trunks = dict.fromkeys(crossed_trunks(topology.regions, edges), trunk) | trunks
-    name = f"{profile.name}+{between.name}" if between else profile.name
+    edges = _edges(topology, profile, between or profile, seed)
     return NetworkPlan(
         topology.name,
-        name,
+        f"{profile.name}+{between.name}" if between else profile.name,
         seed,
         topology.size,
         edges,
         topology.next_hops(),
         addressing,
-        nodes,
+        _nodes(topology, profile, seed, caps or {}, cpus or {}),
         topology.regions,
-        trunks,
+        _trunks(topology, edges, trunk),
         mtu,
         ecn,
     )
+
+
+def _edges(topology: Topology, profile: Profile, between: Profile, seed: int) -> dict[Pair, PlannedEdge]:
+    """The directed edges, in the order of the topology's."""
+    edges: dict[Pair, PlannedEdge] = {}
+    for edge in topology.edges:
+        source = between if edge.tier else profile
+        there, back = edge.shapes(source.sample(seed, edge.a, edge.b))
+        for src, dst, shape, own in ((edge.a, edge.b, there, edge.forward), (edge.b, edge.a, back, edge.backward)):
+            edges[src, dst] = PlannedEdge(src, dst, shape, source.name if own is None else "file")
+    return edges
+
+
+def _nodes(
+    topology: Topology,
+    profile: Profile,
+    seed: int,
+    caps: Mapping[str, Capacity | CpuShare | None],
+    cpus: Mapping[int, CpuShare | None],
+) -> dict[int, NodeShape]:
+    """The limits of those nodes that have any, by rank."""
+    nodes = {}
+    for rank in range(topology.size):
+        drawn = vars(profile.sample_node(seed, rank))
+        named = {"cpu": cpus[rank]} if rank in cpus else {}
+        limits = NodeShape(**{**drawn, **caps, **topology.nodes.get(rank, {}), **named})
+        if limits != NO_CAPS:
+            nodes[rank] = limits
+    return nodes
+
+
+def _trunks(
+    topology: Topology, edges: Mapping[Pair, PlannedEdge], trunk: Capacity | None
+) -> dict[RegionPair, Capacity]:
+    """The topology's trunks, and ``trunk`` for all other pairs of regions with edges. Raises PlanError."""
+    if trunk is None:
+        return dict(topology.trunks)
+    if len(topology.regions) < 2:
+        raise PlanError(f"a trunk joins two regions, and {topology.name} has none; take -t regions:2, or a file")
+    return {**dict.fromkeys(crossed_trunks(topology.regions, edges), trunk), **topology.trunks}

@@ -56,6 +56,7 @@ class Watch:
         self._selector = selectors.DefaultSelector()
         self._deadline: float | None = None
         """When the job ends: then ranks that still run are killed, and their output is not awaited."""
+        self._next_tick = 0.0 if rules.tick else math.inf
         self._absences = Absences()
         self._restarts: Counter[int] = Counter()
         self._running: dict[int, RankProcess] = {}
@@ -83,29 +84,41 @@ class Watch:
 
     def run(self) -> None:
         """Watch until the job is over and its output has arrived."""
-        tick = self._rules.tick
-        due = 0.0 if tick else math.inf
         while self._selector.get_map() or self._awaited():
-            now = time.monotonic()
             if self._deadline is None:
                 self._follow_absences()
-                if not self._running and not self._awaited():
-                    self._deadline = now + GRACE_SECONDS
-                elif now >= self._rules.limit:
-                    self.cut, self.unended = True, tuple(sorted(self._running))
-                elif tick and now >= due:
-                    due = now + TICK_SECONDS
-                    self.cut = tick()
-                if self.cut and self._deadline is None:
-                    self._stop()
-            wake = min(self._rules.limit, due) if self._deadline is None else self._deadline
-            timeout = None if wake == math.inf else wake - time.monotonic()
-            if self._deadline is not None and timeout is not None and timeout <= 0:
+                self._follow_rules()
+            if self._deadline is not None and time.monotonic() >= self._deadline:
                 break
-            if self._deadline is None and self._rules.away is not None:
-                timeout = min(LOOK_SECONDS, math.inf if timeout is None else timeout)
-            for key, _ in sorted(self._selector.select(timeout), key=lambda event: event[0].data[1] is None):
+            for key, _ in sorted(self._selector.select(self._patience), key=lambda event: event[0].data[1] is None):
                 self._heard(key)
+        self._kill_the_rest()
+
+    def _follow_rules(self) -> None:
+        """Set the deadline where all ranks have ended; stop them where the time is over or the tick ends the job."""
+        now = time.monotonic()
+        if not self._running and not self._awaited():
+            self._deadline = now + GRACE_SECONDS
+        elif now >= self._rules.limit:
+            self.cut, self.unended = True, tuple(sorted(self._running))
+        elif self._rules.tick and now >= self._next_tick:
+            self._next_tick = now + TICK_SECONDS
+            self.cut = self._rules.tick()
+        if self.cut and self._deadline is None:
+            self._stop()
+
+    @property
+    def _patience(self) -> float | None:
+        """Seconds to wait for a rank to print or to end; None: without a limit."""
+        if self._deadline is not None:
+            return self._deadline - time.monotonic()
+        seconds = min(self._rules.limit, self._next_tick) - time.monotonic()
+        if self._rules.away is not None:
+            seconds = min(LOOK_SECONDS, seconds)
+        return None if seconds == math.inf else seconds
+
+    def _kill_the_rest(self) -> None:
+        """Kill ranks that still run, and read what has been printed."""
         stop(list(self._running.values()), 0)
         for key in list(self._selector.get_map().values()):
             one, stream = key.data

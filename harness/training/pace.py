@@ -19,7 +19,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.training import command
 from harness.training.group import ProcessGroup, blamed, check_environment
@@ -28,29 +28,23 @@ from harness.training.strategies.catalogue import TABLE, find_strategy
 from harness.training.strategies.option_values import read_options
 from harness.training.train import neighbours
 
+if TYPE_CHECKING:
+    from harness.training.strategies.base import CommClock, StrategyContext
+
 TENSORS: Final = 12
 
 
 def _run(options: argparse.Namespace, environment: Mapping[str, str]) -> None:
     group = ProcessGroup(environment, options.timeout)
-    import torch
-    from torch import nn
-
-    from harness.training.strategies.base import CommClock, StrategyContext
-
     if options.strategy in TABLE:
         leave_out_compiler()
+    from harness.training.strategies.base import CommClock
+
     kind = find_strategy(options.strategy)
-    given = dict(options.option)
-    settings = read_options(options.strategy, kind.Options, given)
+    settings = read_options(options.strategy, kind.Options, dict(options.option))
     every = max((getattr(settings, name) for name in ("H", "interval") if hasattr(settings, name)), default=1)
-    share = options.parameters // TENSORS
-    sizes = [options.parameters - share * (TENSORS - 1), *[share] * (TENSORS - 1)]
-    layers = [nn.ParameterList([torch.zeros(size)]) for size in sizes if size]
-    model = nn.ModuleList(layers)
-    clock = CommClock()
-    near = neighbours(environment, group.rank, group.size)
-    setup = StrategyContext(model, lambda all_: torch.optim.SGD(all_, lr=0.1), group.rank, group.size, near, clock)
+    layers, clock = _layers(options.parameters), CommClock()
+    context = _context(layers, group, neighbours(environment, group.rank, group.size), clock)
 
     def loss_of(module: Any) -> Any:
         """Compute all gradients for ddp, which waits for them; for other strategies one, which costs nothing."""
@@ -60,7 +54,7 @@ def _run(options: argparse.Namespace, environment: Mapping[str, str]) -> None:
         return loss
 
     with blamed(group.rank, "measuring"):
-        strategy = kind(setup, settings)
+        strategy = kind(context, settings)
         for _ in range(max(every, options.least)):
             strategy.step(loss_of)
         strategy.settle()
@@ -83,6 +77,27 @@ def _run(options: argparse.Namespace, environment: Mapping[str, str]) -> None:
     group.close()
     if group.rank == 0:
         print(json.dumps({"result": result}), flush=True)
+
+
+def _layers(parameters: int) -> list[Any]:
+    """A model's layers, of one tensor each."""
+    import torch
+    from torch import nn
+
+    share = parameters // TENSORS
+    sizes = [parameters - share * (TENSORS - 1), *[share] * (TENSORS - 1)]
+    return [nn.ParameterList([torch.zeros(size)]) for size in sizes if size]
+
+
+def _context(layers: list[Any], group: ProcessGroup, near: tuple[int, ...], clock: CommClock) -> StrategyContext:
+    import torch
+
+    from harness.training.strategies.base import StrategyContext
+
+    def optimizer(parameters: Any) -> Any:
+        return torch.optim.SGD(parameters, lr=0.1)
+
+    return StrategyContext(torch.nn.ModuleList(layers), optimizer, group.rank, group.size, near, clock)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

@@ -152,13 +152,6 @@ def _make_network(client: Any, network: str, plan: NetworkPlan) -> None:
 
 
 def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: ContainerOptions) -> str:
-    net = plan.addressing
-    endpoint = EndpointConfig(
-        client.api._version,
-        aliases=[node_name(rank)],
-        ipv4_address=str(net.ipv4(rank)),
-        ipv6_address=str(net.ipv6(rank)),
-    )
     name = f"{_prefix(network)}-node-{rank + 1}"
     mine = {labels.NETWORK: network, labels.RANK: str(rank)}
     environment = {
@@ -178,7 +171,7 @@ def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: 
             labels=mine,
             environment=environment,
             network=_prefix(network),
-            networking_config={_prefix(network): endpoint},
+            networking_config={_prefix(network): _endpoint(client, plan, rank)},
             mounts=[_mount(volume) for volume in recipe.volumes],
             cap_drop=["ALL"],
             cap_add=list(CAPABILITIES),
@@ -197,15 +190,31 @@ def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: 
         )
         container.start()
     except APIError as problem:
-        if problem.status_code == 409:
-            raise NetworkStateError(f"Docker has a container {name!r} already; give another --name") from None
-        cause = str(problem.explanation)
-        lacks = "executable file not found" in cause
-        if recipe.gpus and _GPU in cause:
-            raise UnavailableError(f"{cause}: install NVIDIA's container toolkit, or leave out --gpus") from None
-        remedy = f"make {recipe.image} from harness-node: it has no {AGENT} on its PATH" if lacks else ""
-        raise NodeError(rank, "start its container", cause, remedy) from None
+        raise _not_started(problem, name, rank, recipe) from None
     return str(container.id)
+
+
+def _endpoint(client: Any, plan: NetworkPlan, rank: int) -> EndpointConfig:
+    """A node's name and addresses on the bridge network."""
+    net = plan.addressing
+    return EndpointConfig(
+        client.api._version,
+        aliases=[node_name(rank)],
+        ipv4_address=str(net.ipv4(rank)),
+        ipv6_address=str(net.ipv6(rank)),
+    )
+
+
+def _not_started(problem: APIError, name: str, rank: int, recipe: ContainerOptions) -> HarnessError:
+    """The error that says why Docker did not start a container."""
+    if problem.status_code == 409:
+        return NetworkStateError(f"Docker has a container {name!r} already; give another --name")
+    cause = str(problem.explanation)
+    if recipe.gpus and _GPU in cause:
+        return UnavailableError(f"{cause}: install NVIDIA's container toolkit, or leave out --gpus")
+    lacks = "executable file not found" in cause
+    remedy = f"make {recipe.image} from harness-node: it has no {AGENT} on its PATH" if lacks else ""
+    return NodeError(rank, "start its container", cause, remedy)
 
 
 def _gpus(text: str | None) -> list[DeviceRequest]:

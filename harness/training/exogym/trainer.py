@@ -95,12 +95,7 @@ class Trainer:
         if not 1 <= (minibatch_size or batch_size) <= batch_size:
             raise InputError(f"batch_size={batch_size}, minibatch_size={minibatch_size}: 1 <= minibatch <= batch")
         exogym = load()
-        ranks = ModelExchange(os.environ)
-        if num_nodes not in (None, ranks.size):
-            raise InputError(
-                f"fit(num_nodes={num_nodes}) on {ranks.size} nodes: start the script with "
-                f"`harness run --nodes {num_nodes}`, or leave num_nodes out"
-            )
+        ranks = _ranks(num_nodes)
         settings = {
             "num_epochs": num_epochs,
             "max_steps": max_steps,
@@ -115,9 +110,18 @@ class Trainer:
             "save_dir": save_dir,
             "dataloader_kwargs": dataloader_kwargs or {},
         }
-        more = self._more | kwargs
         if ranks.rank == 0:
             check_folders("logs", *([save_dir] if checkpoint_interval else []))
+        state = self._train(exogym, ranks, strategy, settings, self._more | kwargs)
+        ranks.average(filter(_is_tensor, state.values()))
+        trained = copy.deepcopy(self.model_orig)
+        trained.load_state_dict(state)
+        return trained
+
+    def _train(
+        self, exogym: ExoGym, ranks: ModelExchange, strategy: Any, settings: dict[str, Any], more: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Run ExoGym's loop on this rank; returns the state of its model."""
         device = self._device(ranks.rank, more)
         model = copy.deepcopy(self.model_orig).to(device)
         self._begin_alike(ranks, model, settings)
@@ -128,12 +132,9 @@ class Trainer:
             _say_steps(self.config.strategy)
             with without_broadcast(exogym.node):
                 node = exogym.node(config=self.config)
-            state = node.train()
+            state: dict[str, Any] = node.train()
             _close_bar(node)
-        ranks.average(filter(_is_tensor, state.values()))
-        trained = copy.deepcopy(self.model_orig)
-        trained.load_state_dict(state)
-        return trained
+        return state
 
     def find_minibatch_size(self, num_nodes: int, batch_size: int, force_recalculate: bool = False) -> int:
         """The whole batch: ExoGym's probe would use all the memory of the machine, which nodes share."""
@@ -202,6 +203,17 @@ class Trainer:
         return config
 
 
+def _ranks(num_nodes: int | None) -> ModelExchange:
+    """All ranks of the job. Raises InputError where the script asks for another number of nodes."""
+    ranks = ModelExchange(os.environ)
+    if num_nodes not in (None, ranks.size):
+        raise InputError(
+            f"fit(num_nodes={num_nodes}) on {ranks.size} nodes: start the script with "
+            f"`harness run --nodes {num_nodes}`, or leave num_nodes out"
+        )
+    return ranks
+
+
 def _numbered(device: str) -> list[int] | None:
     """The GPU of ``cuda:1``."""
     number = device.partition(":")[2]
@@ -215,7 +227,7 @@ def _common_name(ranks: ModelExchange, own: str | None) -> str:
         warnings.warn(
             f"run_name is {own!r} on rank {ranks.rank} and {name!r} on rank 0, whose logs/{name} has the CSV files; "
             "a name that depends on the time of day differs from node to node",
-            stacklevel=3,
+            stacklevel=4,  # the line that calls fit
         )
     return name
 

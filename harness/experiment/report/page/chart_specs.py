@@ -41,43 +41,22 @@ def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, 
         several: whether strategies have several seeds: then there is a band, and a run's line is thinner.
         legend: whether the chart has a legend.
     """
-    short = "format(datum.value, '~s')" if field == "bytes" else "format(datum.value, '~r')"
-    axis = alt.Axis(labelExpr=short, tickCount=5)
-    scale = alt.Scale(type="log", nice=False) if log else alt.Scale(nice=False, zero=True)
-    x = alt.X(f"{field}:Q", title=title + (", log scale" if log else ""), axis=axis, scale=scale)
-    losses: dict[str, Any] = {"title": kind, "scale": alt.Scale(zero=False), "axis": alt.Axis(tickCount=5)}
-    y = alt.Y("loss:Q", **losses)
-    colour = _colour(labels, legend)
-    tips = [
-        _LABEL,
-        alt.Tooltip("seed:N"),
-        alt.Tooltip("step:Q"),
-        alt.Tooltip("seconds:Q", title="wall time (s)", format=".4~r"),
-        alt.Tooltip("bytes:Q", title="bytes sent", format=".4~s"),
-        alt.Tooltip("loss:Q", format=".4~r"),
-    ]
+    x, y, colour = _loss_x(field, title, log), alt.Y("loss:Q", **_losses(kind)), _colour(labels, legend)
     dashes = [DASHES[place // SERIES % len(DASHES)] for place in range(len(labels))]
     dash = alt.StrokeDash("label:N", scale=alt.Scale(domain=list(labels), range=dashes), legend=None)
-    width, opacity = (1.3, 0.8) if several else (2, 1)
-    mean_tips = [
-        _LABEL,
-        alt.Tooltip("seeds:Q", title="mean of seeds"),
-        *tips[2:],
-        alt.Tooltip("low:Q", title="least loss", format=".4~r"),
-        alt.Tooltip("high:Q", title="largest loss", format=".4~r"),
-    ]
     mean, curve, hits = _named("mean"), _named("curve"), _named("hits")
     if log:
         mean = mean.transform_filter(f"datum.step > 0 && datum.{field} > 0")
         curve = curve.transform_filter(f"datum.step > 0 && datum.{field} > 0")
         hits = hits.transform_filter(f"datum.{field} > 0")
+    width, opacity = (1.3, 0.8) if several else (2, 1)
     line = curve.mark_line(strokeWidth=width, opacity=opacity, clip=True)
-    at = alt.Y("loss:Q")
     band = mean.mark_area(opacity=0.18, clip=True)
-    bands = [band.encode(x=x, y=alt.Y("low:Q", **losses), y2=alt.Y2("high:Q"), color=colour)] if several else []
+    low, at = alt.Y("low:Q", **_losses(kind)), alt.Y("loss:Q")
+    tips, mean_tips = _loss_tips()
     return _spec(
         HEIGHT,
-        *bands,
+        *([band.encode(x=x, y=low, y2=alt.Y2("high:Q"), color=colour)] if several else []),
         mean.mark_line(strokeWidth=2, clip=True).encode(x=x, y=y, color=colour, strokeDash=dash),
         line.encode(x=x, y=y, color=colour, strokeDash=dash, detail=alt.Detail("seed:N")),
         _named("target").mark_rule(style="target").encode(y=at),
@@ -88,6 +67,38 @@ def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, 
         mean.mark_point(opacity=0, size=120).encode(x=x, y=y, tooltip=mean_tips),
         curve.mark_point(opacity=0, size=120).encode(x=x, y=y, tooltip=tips),
     )
+
+
+def _loss_x(field: str, title: str, log: bool) -> alt.X:
+    """The axis of seconds or bytes."""
+    short = "format(datum.value, '~s')" if field == "bytes" else "format(datum.value, '~r')"
+    scale = alt.Scale(type="log", nice=False) if log else alt.Scale(nice=False, zero=True)
+    axis = alt.Axis(labelExpr=short, tickCount=5)
+    return alt.X(f"{field}:Q", title=title + (", log scale" if log else ""), axis=axis, scale=scale)
+
+
+def _losses(kind: str) -> dict[str, Any]:
+    """The axis of losses."""
+    return {"title": kind, "scale": alt.Scale(zero=False), "axis": alt.Axis(tickCount=5)}
+
+
+def _loss_tips() -> tuple[list[alt.Tooltip], list[alt.Tooltip]]:
+    """What a point of a run shows, and a point of a mean."""
+    shared = [
+        alt.Tooltip("step:Q"),
+        alt.Tooltip("seconds:Q", title="wall time (s)", format=".4~r"),
+        alt.Tooltip("bytes:Q", title="bytes sent", format=".4~s"),
+        alt.Tooltip("loss:Q", format=".4~r"),
+    ]
+    run = [_LABEL, alt.Tooltip("seed:N"), *shared]
+    mean = [
+        _LABEL,
+        alt.Tooltip("seeds:Q", title="mean of seeds"),
+        *shared,
+        alt.Tooltip("low:Q", title="least loss", format=".4~r"),
+        alt.Tooltip("high:Q", title="largest loss", format=".4~r"),
+    ]
+    return run, mean
 
 
 def target(order: Sequence[str], labels: tuple[str, ...], longest: float, legend: bool) -> Spec:
