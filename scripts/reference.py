@@ -46,22 +46,23 @@ COMMAND: Final = {
     "HARNESS_NAME": "The network's `--name`.",
     **{one.environ: f"`{one.flags[0]}`: {one.help}" for one in OPTIONS.values() if one.environ},
     "HARNESS_STATE_DIR": "Where networks are registered: /run/harness, or $XDG_RUNTIME_DIR/harness without root.",
-    "HARNESS_LOG": "debug, info or warning: a log on standard error, as `harness -v`.",
+    "HARNESS_LOG": "debug, info or warning: what is logged on standard error, like `harness -v`.",
     "DOCKER_HOST": "The Docker daemon, as for docker.",
 }
 """What the command line and the Python API read."""
 SETUP: Final = {
     "HARNESS_PYTHON": "The Python of `make setup`, and whose pip collects wheels for the image.",
-    "HARNESS_TORCH": "skip: `make setup` goes without PyTorch.",
+    "HARNESS_TORCH": "skip: `make setup` does not install PyTorch.",
     "HARNESS_TORCH_INDEX_URL": "The index with PyTorch's CPU wheels, for `make setup` and `harness image build`.",
     "BASE": "Another base for `harness image build`: Debian or Ubuntu with Python 3.11 or newer.",
 }
 NODE: Final = {
-    "HARNESS_MANAGE": "Host names of the nodes on the network of the agents, written as HARNESS_NAMES: with it,"
-    " agents on several machines talk there, unshaped, instead of over the links.",
+    "HARNESS_MANAGE": "Host names of the nodes on the agents' network, written as HARNESS_NAMES. Agents on several"
+    " machines talk over that network, which is not shaped, instead of over the links.",
     "HARNESS_MACHINE": "On which machine the container is; `harness stack` sets it to Swarm's id of the machine.",
-    "HARNESS_NAMES": "Host names of the nodes, with `{}` for the rank + 1 or `{rank}`. Without it a container is none.",
-    "HARNESS_PLAN_0": "A whole plan, packed, instead of the variables above; HARNESS_PLAN_1, ... where it is long.",
+    "HARNESS_NAMES": "Host names of the nodes, with `{}` for the rank + 1 or `{rank}`. Without it the"
+    " container is no node.",
+    "HARNESS_PLAN_0": "A whole plan, packed, instead of the variables above; a long one goes on in HARNESS_PLAN_1, ...",
     "HARNESS_TRANSIENT": "Whether the node ends with the command that made it.",
 }
 """What a container reads beside the variables of compose.yaml; `harness up --runtime docker` sets it."""
@@ -70,7 +71,7 @@ OURS: Final = {
     "HARNESS_RUN_DIR": "The folder of this run as its ranks see it, where it is recorded; harness.log writes there.",
     "HARNESS_STEP_FILE": "With `run --scenario`: where harness.step, or a script itself, writes each step's number.",
     "HARNESS_RESTART": "How many times this rank was started again after a scenario killed it; unset the first time.",
-    "HARNESS_SEED": "In an experiment of an own command: the seed of the training.",
+    "HARNESS_SEED": "In an experiment with a command of your own: the seed of the training.",
     "HARNESS_COLLECTIVES": "1: each collective of this run is recorded. `run --record --collectives` sets it; set it"
     " yourself for `experiment run` with a command of your own.",
 }

@@ -185,7 +185,7 @@ class Agent:
             plan = self._links.plan
             say(
                 f"{count(plan.size, 'node')} ready: {plan.topology}, profile {plan.profile}, seed {plan.seed},"
-                f" {len(plan.edges)} directed edges made by {self._links.engine.name}"
+                f" {len(plan.edges)} directed edges, engine {self._links.engine.name}"
             )
             if self._survey is not None:
                 self._tasks.spawn(self._survey.run(self._note_machines))

@@ -74,7 +74,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Real networks for distributed training on one Linux machine: netem-shaped links, real gloo, all measured.",
-    epilog="Exit codes: 0 done; 1 something measured is off; 2 wrong input; 3 network not up, up already or busy; "
+    epilog="Exit codes: 0 done; 1 a measurement is off; 2 wrong input; 3 network not up, up already or busy; "
     "69 the machine lacks something; 70 the kernel or a node refused; 77 not permitted; 130 interrupted. "
     "run and exec end with the program's own code.",
 )

@@ -52,7 +52,7 @@ def up(
     else:
         say(
             f"network {name!r} is up in {format_time(seconds)}: {count(made.size, 'node')}, {made.topology},"
-            f" profile {made.profile}, {count(len(made.edges), 'directed edge')} made by {network.engine}"
+            f" profile {made.profile}, {count(len(made.edges), 'directed edge')}, engine {network.engine}"
         )
         hint = "" if name == options.DEFAULT_NAME else f" --name {name}"
         if made.size == 1:  # there is no other node to measure with

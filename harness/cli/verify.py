@@ -79,7 +79,7 @@ def verify(
     if json_:
         print_json([{**row.to_json(), "engine": network.engine} for row in found])
     else:
-        show(verify_table(found, f"{network.plan.topology}, profile {network.plan.profile}, made by {network.engine}"))
+        show(verify_table(found, f"{network.plan.topology}, profile {network.plan.profile}, engine {network.engine}"))
     for text in _problems(found, network.plan, ipv6):
         note(text)
     if not all(row.ok for row in found):

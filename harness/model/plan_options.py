@@ -82,7 +82,10 @@ class PlanOptions:
         compose="DOWNLINK",
     )
     trunk: str | None = option(
-        None, "Rate that all edges from one region to another share, e.g. 1gbit.", "--trunk", compose="TRUNK"
+        None,
+        "Rate that all edges from one region to another share, e.g. 1gbit; not with containers.",
+        "--trunk",
+        compose="TRUNK",
     )
     cpu: tuple[str, ...] = option(
         (),
@@ -171,14 +174,14 @@ class NetworkOptions(PlanOptions):
     )
     engine: str = option(
         "auto",
-        "What makes the links: netem (the kernel), userspace (NFQUEUE, for kernels without netem), or auto.",
+        "What shapes the links: netem (the kernel), userspace (NFQUEUE, for kernels without netem), or auto.",
         "--engine",
         compose="ENGINE",
         environ="HARNESS_ENGINE",
     )
     congestion_control: str = option(
         "cubic",
-        "TCP's congestion control in the nodes: it decides results.",
+        "TCP's congestion control in the nodes, e.g. bbr; results depend on it.",
         "--congestion-control",
         compose="CONGESTION_CONTROL",
     )

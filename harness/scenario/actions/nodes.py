@@ -97,18 +97,18 @@ def _preempted(values: Mapping[str, Entry], cause: Cause, seed: int) -> AwayActi
 
 READERS: Final[Mapping[str, ActionReader]] = {
     "kill": ActionReader(
-        "All programs of nodes are killed: `node` (a rank, `[2, 3]` or `any` but 0) or `share`. With `for` or `back` a"
-        " rank of `run` starts again then.",
+        "All programs of nodes are killed: `node` (a rank, `[2, 3]`, or `any`: any but rank 0) or `share`."
+        " `run` starts the rank again after `for` or `back`.",
         _away("kill"),
     ),
     "pause": ActionReader(
-        "All programs of nodes stand still: `node` or `share`. They go on after `for` or `back`, or when playing ends.",
+        "All programs of nodes are paused: `node` or `share`. They go on after `for` or `back`, or when playing ends.",
         _away("pause"),
     ),
     "cut": ActionReader("All links of nodes are down: `node` or `share`.", _away("cut")),
     "availability": ActionReader(
-        "Nodes leave and come back as a file or a model says: `file`, `loop` or `model`, `seed`, `speed`; `by` (kill,"
-        " pause or cut; kill).",
+        "Nodes leave and come back as a file or a model says: `file`, `loop` or `model`, `seed`, `speed`; `by`"
+        " (kill, which is the default, pause or cut).",
         _availability,
     ),
 }

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Final
 
 from harness.model.distribution import jitter_form
-from harness.model.format import format_time
+from harness.model.format import count, format_time
 from harness.model.link import LinkShape
 from harness.model.machines import Path
 from harness.verify.caps import Cap
@@ -154,7 +154,7 @@ def jitter(way: JudgedDirection) -> Verdict:
         low=accepted.low,
         high=accepted.high,
         samples=seen.count,
-        note=f"{seen.stalls} stalls of the machine left out" if seen.stalls and applied else "",
+        note=f"{count(seen.stalls, 'stall')} of the machine left out" if seen.stalls and applied else "",
     )
     if accepted.bound(measured):
         row = _bound(row, accepted, adds, accepted.widest - applied)
