@@ -1,4 +1,7 @@
-"""Shows an experiment while it runs: progress bars and the remaining time on a terminal, elsewhere a line per run."""
+"""Shows an experiment while it runs: progress bars and the remaining time on a terminal, elsewhere lines.
+
+Each run leaves a line. Elsewhere than on a terminal a run also notes on standard error how far it is, every 10 s.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,18 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from harness.cli.console import err, out
+from harness.cli.output import note
 from harness.experiment.progress import RunProgress
 from harness.experiment.remaining import experiment_remaining, run_remaining
 from harness.experiment.spec import Run
 from harness.model.format import format_time
+
+_NOTE_SECONDS: Final = 10.0
 
 
 class View:
@@ -48,10 +54,13 @@ class View:
         self._all = self._bars.add_task("runs", total=len(runs), note="")
         self._running: dict[str, tuple[TaskID, float]] = {}
         """The bar of each current run, and when it began."""
+        self._noted: dict[str, float] = {}
+        """When each current run noted its progress last, or began."""
 
     def begin(self, run: Run) -> None:
         """A run starts."""
         self._running[run.slug] = self._bars.add_task(run.slug, total=self._steps, note="starting"), time.monotonic()
+        self._noted[run.slug] = time.monotonic()
         self._show_remaining(run, None)
 
     def watch(self, run: Run, progress: RunProgress) -> None:
@@ -62,6 +71,10 @@ class View:
         else:
             text = "connecting" if self._steps else f"running  {format_time(round(time.monotonic() - began))}"
         self._bars.update(bar, completed=progress.step, note=text)
+        if not err.is_terminal and time.monotonic() >= self._noted[run.slug] + _NOTE_SECONDS:
+            self._noted[run.slug] = time.monotonic()
+            of = f" of {self._steps}" if self._steps else ""
+            note(f"{run.slug}  step {progress.step}{of}  {text}" if progress.step else f"{run.slug}  {text}")
         left = run_remaining(progress.step, self._steps, progress.elapsed, self._limit) if self._steps else None
         self._show_remaining(run, left)
 

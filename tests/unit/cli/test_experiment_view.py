@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from harness.cli import experiment_view
 from harness.cli.experiment_view import View, outcome
 from harness.experiment.progress import RunProgress
 from harness.experiment.spec import Run
@@ -53,6 +54,22 @@ def test_every_run_leaves_a_line_and_nothing_else_where_there_is_no_terminal(pro
         "local.ring.ddp.seed0  step 200  3 s  loss 0.500",
     ]
     assert capsys.readouterr() == ("", "")
+
+
+def test_where_there_is_no_terminal_a_long_run_notes_how_far_it_is(progress, capsys, monkeypatch):
+    monkeypatch.setattr(experiment_view, "_NOTE_SECONDS", 0.0)
+    with View(RUNS[:1], 200, None, print) as view:
+        view.begin(RUNS[0])
+        view.watch(RUNS[0], progress())
+        view.watch(RUNS[0], progress(3, 1.0, 2.0))
+    with View(RUNS[:1], None, None, print) as view:
+        view.begin(RUNS[0])
+        view.watch(RUNS[0], progress(3, 1.0, 2.0))
+    assert capsys.readouterr().err.splitlines() == [
+        "harness: wan.ring.ddp.seed0  connecting",
+        "harness: wan.ring.ddp.seed0  step 3 of 200  loss 1.000  2 s",
+        "harness: wan.ring.ddp.seed0  step 3  loss 1.000  2 s",
+    ]
 
 
 @pytest.fixture
