@@ -30,9 +30,9 @@ from harness.errors import HarnessError, InputError, PrivilegeError
 from harness.linux import host
 from harness.linux.congestion_control import AVAILABLE, is_known
 from harness.linux.syscalls import gain_no_rights
-from harness.model.cpu import check_cores
 from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
+from harness.model.plan_cpus import check_cores
 from harness.model.small_buckets import small_buckets
 from harness.shaping.detect import choose_engine, in_place_features, make_engine
 

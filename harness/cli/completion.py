@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from harness.errors import HarnessError
+from harness.model.plan_options import NAME_UNLESS_GIVEN
 
 if TYPE_CHECKING:
     from harness.model.plan import NetworkPlan
@@ -98,11 +99,10 @@ def _last_of_list(words: Iterable[str], incomplete: str) -> list[str]:
 def loads(context: typer.Context, incomplete: str) -> list[str]:
     """The numbers of the traffic in the command's network, and all."""
     from harness.cli.networks import find_network
-    from harness.cli.options import DEFAULT_NAME
     from harness.traffic.manager import loads
 
     try:
-        network = find_network(context.params.get("name") or DEFAULT_NAME)
+        network = find_network(context.params.get("name") or NAME_UNLESS_GIVEN)
         record = network.registration()
         found = [str(load.id) for load in loads(network.registry, record.name, record.created)]
     except (HarnessError, OSError):
@@ -112,10 +112,9 @@ def loads(context: typer.Context, incomplete: str) -> list[str]:
 
 def _plan(context: typer.Context) -> NetworkPlan | None:
     from harness.cli.networks import find_network
-    from harness.cli.options import DEFAULT_NAME
 
     try:
-        return find_network(context.params.get("name") or DEFAULT_NAME).plan
+        return find_network(context.params.get("name") or NAME_UNLESS_GIVEN).plan
     except (HarnessError, OSError):
         return None
 

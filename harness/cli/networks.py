@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from harness.backends.registration import Registry
-from harness.cli.options import DEFAULT_NAME
 from harness.cli.output import note
 from harness.errors import HarnessError, NetworkStateError, PrivilegeError, RecordError, UnavailableError
+from harness.model.plan_options import NAME_UNLESS_GIVEN
 from harness.networks.registry import LocalRegistry
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def find_network(name: str, ranks: Collection[int] = ()) -> Network:
         return _connected(containers, listed[name], ranks)
     up = {other: network for other in local.names() if (network := _if_readable(local, other))}
     names = sorted({*up, *listed})
-    if name == DEFAULT_NAME and len(names) == 1:
+    if name == NAME_UNLESS_GIVEN and len(names) == 1:
         return up[names[0]] if up or not containers else _connected(containers, listed[names[0]], ranks)
     if not names:
         _refuse_inside_a_node()

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Final, get_type_hints
 import typer
 
 from harness.cli import completion
-from harness.model.plan_options import DEFAULTS, OPTIONS, NetworkOptions
+from harness.model.plan_options import DEFAULTS, NAME_UNLESS_GIVEN, OPTIONS, NetworkOptions
 from harness.model.torchrun import MASTER_PORT
 
-DEFAULT_NAME: Final = "default"
+DEFAULT_NAME: Final = NAME_UNLESS_GIVEN
 NameOption = Annotated[
     str,
     typer.Option(

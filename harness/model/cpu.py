@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
 from harness.errors import InputError, UnitError, quoted
 from harness.model.ranks import parse_ranks
 from harness.model.units import is_whole_number, parse_percent
-
-if TYPE_CHECKING:
-    from harness.model.plan import NetworkPlan
 
 _LEAST: Final = 10
 """Thousandths of a core: 1 ms, the smallest quota that the kernel accepts, in each 100 ms."""
@@ -109,15 +106,3 @@ def _parts(text: str) -> list[tuple[str, CpuShare | None]]:
     if named:
         raise InputError(f"{quoted(text)} has no share for {','.join(named)}; write e.g. 2=25%, 0-3=50% or all=50%")
     return found
-
-
-def changed_cpus(old: NetworkPlan, new: NetworkPlan) -> list[int]:
-    """The ranks whose shares differ."""
-    return [rank for rank in range(new.size) if old.node_shape(rank).cpu != new.node_shape(rank).cpu]
-
-
-def check_cores(plan: NetworkPlan, cores: int) -> None:
-    """Raise InputError where a node's share is more than all cores of the machine."""
-    for rank, shape in plan.nodes.items():
-        if shape.cpu is not None and shape.cpu.thousandths > cores * 1000:
-            raise InputError(f"node {rank}: {shape.cpu} of a CPU is more than this machine has ({cores}00%)")

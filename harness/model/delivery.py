@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from harness.errors import InputError, RecordError, ShapeError, quoted
+from harness.model.delivery_file import delivery_text, read_counts
 from harness.model.units import ZERO_TIME, Rate, Ratio, Size, Time, parse_yes_no
+from harness.model.yaml_file import read_text
 
 OPPORTUNITY: Final = 1504
 """Bytes of one: an IP packet of 1500 bytes and the 4 bytes that mahimahi's interface puts before it."""
@@ -111,14 +113,26 @@ class Delivery:
         return cls(file, digest, total, period, peak, excess)
 
     @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a file. Raises InputError with file and line."""
+        return cls.of(path.name, read_counts(str(path), read_text(path, InputError)))
+
+    @classmethod
     def parse(cls, text: str) -> Delivery:
         """Read ``FILE`` or ``FILE,loop=no,offset=10s,speed=2,scale=50%``, and the file. Raises InputError."""
-        from harness.model.delivery_file import read_delivery
-
         found = _TEXT.fullmatch(text)
         assert found is not None
         options = dict(word.split("=", 1) for word in found[2].split(",")[1:])
-        return read_delivery(Path(found[1])).played(options)
+        return cls.read(Path(found[1])).played(options)
+
+    @property
+    def record_name(self) -> str:
+        """The name of the trace's file in the folder of a run."""
+        return f"delivery-{self.digest}.trace"
+
+    def recorded(self) -> bytes:
+        """The content of that file: the whole trace. Raises RecordError."""
+        return delivery_text(counts_of(self.digest)).encode()
 
     def played(self, options: Mapping[str, str]) -> Self:
         """A copy with these options, as the user wrote them. Raises InputError."""

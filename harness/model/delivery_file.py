@@ -1,14 +1,11 @@
-"""Reading packet-delivery traces in mahimahi's format: a whole number of milliseconds per line, ascending."""
+"""Mahimahi's format of packet-delivery traces: a whole number of milliseconds per line, ascending."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Final
 
 from harness.errors import InputError, quoted
-from harness.model.delivery import Delivery, counts_of
-from harness.model.yaml_file import read_text
 
 LONGEST_MS: Final = 3_600_000
 MOST_PER_MS: Final = 255
@@ -21,11 +18,6 @@ def is_delivery(text: str) -> bool:
     lines = (line.strip() for line in text[:4096].splitlines())
     first = next((line for line in lines if line and not line.startswith("#")), "")
     return _NUMBER.fullmatch(first) is not None
-
-
-def read_delivery(path: Path) -> Delivery:
-    """The trace in a file. Raises InputError with file and line."""
-    return Delivery.of(path.name, read_counts(str(path), read_text(path, InputError)))
 
 
 def read_counts(place: str, text: str) -> bytes:
@@ -71,16 +63,6 @@ def _fault(line: str) -> str:
     if _NUMBER.fullmatch(line):
         return f"{quoted(line)} is not a whole number of milliseconds; are these seconds?"
     return f"{quoted(line)} is not a number of milliseconds"
-
-
-def record_name(delivery: Delivery) -> str:
-    """The name of a trace's file in the folder of a run."""
-    return f"delivery-{delivery.digest}.trace"
-
-
-def recorded(delivery: Delivery) -> bytes:
-    """The content of that file: the whole trace. Raises RecordError."""
-    return delivery_text(counts_of(delivery.digest)).encode()
 
 
 def delivery_text(counts: bytes) -> str:

@@ -205,5 +205,7 @@ class NetworkOptions(PlanOptions):
 
 PLAN_OPTIONS: Final = tuple(each.name for each in fields(PlanOptions))
 DEFAULTS: Final = NetworkOptions()
+NAME_UNLESS_GIVEN: Final = "default"
+"""The name of a network for which the user gives none."""
 OPTIONS: Final[Mapping[str, NetworkOption]] = {each.name: each.metadata["option"] for each in fields(NetworkOptions)}
 """The declarations of the options, by name."""

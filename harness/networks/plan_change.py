@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from harness.model.delivery_file import record_name, recorded
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
 from harness.model.regions import RegionPair
@@ -88,7 +87,7 @@ class PlanChange:
     def write(self, folder: RunFolder, asked: float, acknowledged: float, at: float | None = None) -> None:
         """Add the change to a run's record, with the new packet-delivery traces. Raises HarnessError."""
         now = (self.new.edges[pair].shape.delivery for pair in sorted(self.edges))
-        traces = {record_name(one): recorded(one) for one in now if one is not None}
+        traces = {one.record_name: one.recorded() for one in now if one is not None}
         folder.change(self.record(asked, acknowledged, at), traces)
 
     def amendment(self) -> dict[str, Any]:

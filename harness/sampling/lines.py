@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from harness.model.link import Pair
 from harness.sampling.node import NodeSample
-from harness.shaping.meter import Counts
+from harness.shaping.counts import Counts
 
 
 class LinkLines:

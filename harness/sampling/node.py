@@ -13,8 +13,9 @@ from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
 from harness.netlink.tcp_info import Connections, TcpInfo
 from harness.sampling.flow_table import FlowNews, FlowProperties, FlowTable, ranks_by_address
+from harness.shaping.counts import NOTHING, Counts
 from harness.shaping.facts import engine_facts
-from harness.shaping.meter import NOTHING, Counts, open_meter
+from harness.shaping.meter import open_meter
 
 _NO_DIAG: Final = (errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harness.scenario.schedule import Due, Event
 
 
-class Edits:
+class EventEdits:
     """The changes that a scenario's events have made, in order.
 
     Args:

@@ -10,7 +10,6 @@ from typing import Any, Final
 from harness.model.capacity import Capacity
 from harness.model.cpu import CpuShare
 from harness.model.delivery import Delivery
-from harness.model.delivery_file import record_name
 from harness.model.format import count
 from harness.model.link import LINK_FIELDS, Pair
 from harness.model.queueing import Buffer
@@ -129,7 +128,7 @@ def _fields(before: Json, after: Json, folder: Path) -> Fields:
         if before.get(one.json) != after.get(one.json):
             value = one.from_json(after.get(one.json))
             if isinstance(value, Delivery):
-                value = replace(value, file=str(folder.absolute() / record_name(value)))
+                value = replace(value, file=str(folder.absolute() / value.record_name))
             found.append((name, one.off if value is None else str(value)))
     return tuple(found)
 

@@ -30,8 +30,8 @@ from harness.backends.docker.registry import DockerRegistry
 from harness.backends.registration import Registration
 from harness.errors import HarnessError, InputError, NodeError
 from harness.linux.syscalls import die_with_parent
-from harness.model.cpu import changed_cpus
 from harness.model.plan import NetworkPlan
+from harness.model.plan_cpus import changed_cpus
 from harness.model.status import NodeStatus
 from harness.networks.away import AwayFile, AwayLine
 from harness.networks.network import Network, Reshaped

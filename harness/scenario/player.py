@@ -16,7 +16,7 @@ from harness.model.plan import NetworkPlan
 from harness.networks.network import Network
 from harness.scenario.action import LoadAction
 from harness.scenario.attendance import Attendance
-from harness.scenario.edits import Edits
+from harness.scenario.edits import EventEdits
 from harness.scenario.loads import Loads
 from harness.scenario.played import Played
 from harness.scenario.schedule import Due, NetworkScenario
@@ -49,7 +49,7 @@ class Player:
     ) -> None:
         self._network, self._tell, self._steps = network, tell, steps
         self._scenario = scenario.played_by(network.backend.engine)
-        self._edits = Edits(self._scenario.events)
+        self._edits = EventEdits(self._scenario.events)
         self._loads = Loads(network)
         self._sources: list[tuple[float, int, Due, Iterator[Due]]] = []
         """A heap of the next changes: one source has all events by the clock, each other one an event by steps."""

@@ -14,7 +14,7 @@ from harness.model.plan import NetworkPlan
 from harness.scenario.absence import Away, AwayAction
 from harness.scenario.action import Action, LoadAction, PlanEdit
 from harness.scenario.deliveries import DeliveryAction
-from harness.scenario.edits import Edits
+from harness.scenario.edits import EventEdits
 from harness.scenario.timing import Timing
 from harness.shaping.base import EngineFacts
 
@@ -131,7 +131,7 @@ class NetworkScenario:
         if any(not isinstance(self.events[number].action, AwayAction | LoadAction) for number in self.by_steps):
             return checked
         most = max(_LEAST_CHECKED, _MOST_CHECKED // max(1, len(plan.edges)))
-        edits, start = Edits(self.events), plan
+        edits, start = EventEdits(self.events), plan
         for due in islice(self.agenda(), most):
             event = self.events[due.event]
             if isinstance(event.action, DeliveryAction):

@@ -6,14 +6,10 @@ A Meter is opened in the node's network namespace and then works from anywhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
+from harness.shaping.counts import Counts
 from harness.shaping.facts import NETEM
-
-Counts = tuple[int, int, int, int, int]
-"""The fields of Stats in order: packets and bytes sent, packets dropped, bytes and packets queued. Making a dataclass
-would take longer than reading the numbers."""
-NOTHING: Final[Counts] = (0, 0, 0, 0, 0)
 
 
 class Meter(Protocol):

@@ -12,9 +12,8 @@ from harness.shaping import tc_messages as tc
 from harness.shaping import tc_read
 from harness.shaping.caps import messages as raw
 from harness.shaping.caps.messages import header, kind_and_options, read_class
+from harness.shaping.counts import Counts, edge_counts, read_counts
 from harness.shaping.htb_class import HtbClass
-from harness.shaping.meter import Counts
-from harness.shaping.netem_meter import edge_counts, read_counts
 from harness.shaping.netem_requests import leaving_rate
 from harness.shaping.qdisc import EMPTY, PASS, ROOT, UPLINK, Branch, Prefix, Tree
 from harness.shaping.shape_branch import with_queue_of_leaf

@@ -9,8 +9,9 @@ from typing import Any, Final
 from harness.backends.docker.daemon import DockerDaemon, DockerRefusal
 from harness.errors import HarnessError, InputError, NodeError
 from harness.linux.cgroup import quota_us
-from harness.model.cpu import CpuShare, check_cores
+from harness.model.cpu import CpuShare
 from harness.model.plan import NetworkPlan
+from harness.model.plan_cpus import check_cores
 from harness.shaping.facts import USERSPACE
 
 _WHOLE: Final = "a container's share of a CPU is for everything in it, the agent included"

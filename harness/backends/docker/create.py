@@ -12,7 +12,7 @@ from typing import Any, Final
 from harness.agent.job_options import CAPABILITIES
 from harness.agent.settings import HOST_NAME_LENGTH, NAMES, TRANSIENT, packed
 from harness.backends.base import Progress
-from harness.backends.docker import registry as labels
+from harness.backends.docker import labels
 from harness.backends.docker.container_options import ContainerOptions, parse_gpus, parse_volume
 from harness.backends.docker.cpu import quota
 from harness.errors import HarnessError, InputError, NetworkStateError, NodeError, UnavailableError

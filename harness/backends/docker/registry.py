@@ -16,22 +16,13 @@ from urllib.parse import quote
 
 from harness.backends.docker.agents import Agents
 from harness.backends.docker.daemon import DockerDaemon
+from harness.backends.docker.labels import NAMESPACE, NETWORK, RANK, STACK, TRANSIENT
 from harness.backends.registration import Registration, Registry
 from harness.errors import HarnessError, NodeError, PrivilegeError, RecordError, UnavailableError
 
 if TYPE_CHECKING:
     from harness.backends.docker.backend import DockerBackend
 
-NETWORK: Final = "tc-harness.network"
-"""The label with the network's name."""
-RANK: Final = "tc-harness.rank"
-"""The label with the rank, unless Compose numbers the containers."""
-TRANSIENT: Final = "tc-harness.transient"
-"""The label of containers that end with the command that made them."""
-STACK: Final = "tc-harness.stack"
-"""The label of a Docker Swarm stack, with its number of ranks; some may be on other machines."""
-NAMESPACE: Final = "com.docker.stack.namespace"
-"""Swarm's label with the name of a stack."""
 _NUMBER: Final = "com.docker.compose.container-number"
 _OURS: Final = quote(f'{{"label":["{NETWORK}"]}}')
 

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
-from harness.backends.docker import registry as labels
+from harness.backends.docker import labels
 from harness.backends.docker.daemon import DockerDaemon, DockerRefusal
 from harness.errors import UnavailableError
 

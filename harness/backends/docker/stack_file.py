@@ -16,7 +16,7 @@ from typing import Any, Final
 from harness.agent.job_options import CAPABILITIES, JobOptions, literal, variables
 from harness.agent.settings import HOST_NAME_LENGTH, MACHINE, MANAGE, NAMES, Settings
 from harness.backends.docker.container_options import Limits
-from harness.backends.docker.registry import NETWORK, RANK, STACK
+from harness.backends.docker.labels import NETWORK, RANK, STACK
 from harness.backends.docker.work_folder import WorkFile
 from harness.errors import InputError, PlanError, quoted
 from harness.linux.sysctls import CONTAINER

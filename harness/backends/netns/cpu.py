@@ -17,8 +17,8 @@ from harness.errors import HarnessError, NodeError, UnavailableError
 from harness.linux import host
 from harness.linux.cgroup import CpuController, CpuGroup, check_limits
 from harness.linux.programs import each_program
-from harness.model.cpu import check_cores
 from harness.model.plan import NetworkPlan
+from harness.model.plan_cpus import check_cores
 from harness.model.status import NodeStatus
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from harness.errors import InputError, quoted
 from harness.model.delivery import Delivery
-from harness.model.delivery_file import is_delivery, read_delivery
+from harness.model.delivery_file import is_delivery
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import parse_pairs
@@ -74,7 +74,7 @@ def _pairs(edge: str, way: str) -> Any:
 def _played(values: Values, file: Entry, folder: Path) -> Delivery:
     """The trace in a file, with the event's loop, scale, speed and offset."""
     path = folder / file.text("a file")
-    delivery = located(file, lambda: read_delivery(path))
+    delivery = located(file, lambda: Delivery.read(path))
     how: dict[str, Any] = {"loop": yes(values, "loop")} if "loop" in values else {}
     if "scale" in values:
         how["scale"] = factor(values["scale"], "scale", "0.5 for half the rates")

@@ -13,8 +13,8 @@ from harness.shaping import u32
 from harness.shaping.caps import messages as tc
 from harness.shaping.caps.messages import INGRESS
 from harness.shaping.caps.tree import REST, TOTAL, CapTree, cap_tree, differences, held_capacity
+from harness.shaping.counts import read_counts
 from harness.shaping.leaf import leaf_options, read_leaf
-from harness.shaping.netem_meter import read_counts
 from harness.shaping.qdisc import ROOT
 from harness.shaping.u32 import Filter
 

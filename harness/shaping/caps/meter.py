@@ -9,8 +9,7 @@ from __future__ import annotations
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.caps import messages as tc
 from harness.shaping.caps.tree import TOTAL
-from harness.shaping.meter import Counts
-from harness.shaping.netem_meter import read_counts
+from harness.shaping.counts import Counts, read_counts
 from harness.shaping.qdisc import PASSING_BYTE_S, ROOT
 
 

@@ -11,7 +11,7 @@ from harness.model.address import INTERFACE
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.caps.meter import read_tree
 from harness.shaping.caps.uplink import UPLINK
-from harness.shaping.meter import Counts
+from harness.shaping.counts import Counts
 from harness.shaping.userspace import control, nfqueue
 from harness.shaping.userspace.node_queues import QUEUE_BASE
 from harness.shaping.userspace.state import EVENTS, State

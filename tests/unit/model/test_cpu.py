@@ -6,8 +6,9 @@ import pytest
 
 from harness.errors import InputError
 from harness.model.capacity import NodeShape
-from harness.model.cpu import CpuShare, CpuShares, check_cores
+from harness.model.cpu import CpuShare, CpuShares
 from harness.model.plan import NetworkPlan
+from harness.model.plan_cpus import check_cores
 from harness.model.plan_options import PlanOptions
 from harness.model.status import CpuStatus, NodeStatus
 from tests.support.plans import network

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from harness.model.capacity_edit import node_change, trunk_change
 from harness.model.delivery import Delivery
-from harness.model.delivery_file import record_name
 from harness.model.link_edit import ShapeEdit
 from harness.model.plan_edit import reshaped, set_down, shape_change
 from harness.model.plan_options import PlanOptions
@@ -68,7 +67,7 @@ def test_a_trace_is_found_in_the_runs_folder(tmp_path):
     path.write_text(scenario_text(1000.0, [line], (), folder=tmp_path))
     (due,) = load_scenario(path).agenda()
     found = due.edit(START).edges[0, 1].shape.delivery
-    assert found == replace(trace, file=record_name(trace))
+    assert found == replace(trace, file=trace.record_name)
 
 
 def test_both_directions_are_one_event(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 
 from harness.netlink.nlattr import attr
 from harness.shaping import netem_meter
-from harness.shaping.netem_meter import NetemMeter, edge_counts, read_counts
+from harness.shaping.counts import edge_counts, read_counts
+from harness.shaping.netem_meter import NetemMeter
 
 BASIC, QUEUE, PACKETS64 = 1, 3, 8
 

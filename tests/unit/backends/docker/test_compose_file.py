@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from harness.agent.settings import NAMES, Settings
-from harness.backends.docker import create, registry
+from harness.backends.docker import create, labels
 from harness.backends.docker.container_options import Limits
 
 ROOT = Path(__file__).parents[4]
@@ -55,7 +55,7 @@ def test_the_same_switches(node):
 
 
 def test_the_same_label_and_names(project, node):
-    assert node["labels"] == {registry.NETWORK: project["name"]}
+    assert node["labels"] == {labels.NETWORK: project["name"]}
     assert node["environment"][NAMES] == f"{project['name']}-node-{{}}"
 
 

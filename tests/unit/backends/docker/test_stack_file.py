@@ -7,7 +7,7 @@ import yaml
 
 from harness.agent.settings import Settings
 from harness.backends.docker.container_options import Limits
-from harness.backends.docker.registry import NETWORK, RANK, STACK
+from harness.backends.docker.labels import NETWORK, RANK, STACK
 from harness.backends.docker.stack_file import StackOptions, stack, to_yaml
 from harness.backends.docker.work_folder import WorkFile
 from harness.errors import InputError
