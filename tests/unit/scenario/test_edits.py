@@ -4,6 +4,7 @@ import pytest
 
 from harness.errors import ShapeError
 from harness.model.plan_options import PlanOptions
+from harness.scenario import schedule
 from harness.scenario.scenario_file import load_scenario
 
 PLAN = PlanOptions(nodes=3, profile="wan").plan()
@@ -77,3 +78,10 @@ def test_a_scenario_without_end_is_checked_for_a_while(scenario):
     scenario(
         "{every: 10ms, set: {edge: all, delay: 20ms, jitter: 0}}", "{at: 0, trace: {edge: 0-1, model: starlink}}"
     ).check(PLAN)
+
+
+def test_events_that_happen_once_are_all_checked_in_order(scenario, monkeypatch):
+    """As those of a recorded run."""
+    monkeypatch.setattr(schedule, "_MOST_CHECKED", 0)
+    slower = [f"{{at: {number}s, set: {{edge: 0-1, delay: {number}0ms}}}}" for number in range(30, 51)]
+    scenario(*slower, "{at: 60s, set: {edge: 0-1, jitter: 400ms}}").check(PLAN)
