@@ -111,6 +111,7 @@ def test_a_disk_that_stays_full_costs_no_memory(tmp_path, said, small_files):
     small_files(100)
     for _ in range(200):
         journal.add(["x" * 10_000])
+    small_files(-1)  # pytest's own output may be a file
     assert len(journal._waiting) < 1.1 * (1 << 20)
     assert len(said) == 1
 
