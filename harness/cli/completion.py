@@ -45,9 +45,9 @@ def runtimes(incomplete: str) -> list[str]:
 
 def engines(incomplete: str) -> list[str]:
     """Names of engines."""
-    from harness.shaping.facts import AUTO, NETEM, USERSPACE
+    from harness.shaping.facts import AUTO, ENGINES
 
-    return _matching([AUTO, NETEM, USERSPACE], incomplete)
+    return _matching([AUTO, *ENGINES], incomplete)
 
 
 def network_names(incomplete: str) -> list[str]:

@@ -10,7 +10,7 @@ import typer
 from harness.agent.job_options import JobOptions
 from harness.cli import job_options, options
 from harness.cli.output import note, say
-from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
+from harness.model.plan_options import COMPOSED, NetworkOptions
 
 EPILOG = options.examples(
     "harness k8s --nodes 8 --profile wan --image registry.example/harness-node > job.yaml",
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command("k8s", epilog=EPILOG, context_settings=settings)(k8s)
 
 
-@options.network_options(*PLAN_OPTIONS, "engine", "congestion_control", "image")
+@options.network_options(*COMPOSED.values())
 @job_options.job_options(
     "the Job, its Service and its pods", "Change the network while CMD runs: a name ('harness scenarios' lists them)."
 )

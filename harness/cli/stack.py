@@ -12,7 +12,7 @@ import typer
 from harness.agent.job_options import JobOptions
 from harness.cli import job_options, options
 from harness.cli.output import note, say
-from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
+from harness.model.plan_options import COMPOSED, NetworkOptions
 
 EPILOG = options.examples(
     "harness stack --nodes 8 --topology ring --profile wan > stack.yaml",
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command("stack", epilog=EPILOG, context_settings=settings)(stack)
 
 
-@options.network_options(*(name for name in PLAN_OPTIONS if name != "mtu"), "engine", "congestion_control", "image")
+@options.network_options(*(name for name in COMPOSED.values() if name != "mtu"))
 @job_options.job_options(
     "the stack and of the network",
     "Change the network while CMD runs: a name ('harness scenarios' lists them) or a file in --work.",

@@ -273,9 +273,7 @@ class LinkShape:
     def from_json(cls, data: Mapping[str, Any], *, checked: bool = True) -> Self:
         """The exact inverse of to_json. Fields may contradict each other where not checked."""
         make = cls if checked else cls.unchecked
-        absent: dict[str, Any] = {one.json: None for name, one in LINK_FIELDS.items() if getattr(cls, name) is None}
-        absent["overhead_bytes"] = 0
-        values = absent | dict(data)
+        values = _ABSENT | dict(data)
         return make(**{name: one.from_json(values[one.json]) for name, one in LINK_FIELDS.items()})
 
 
@@ -284,3 +282,5 @@ LINK_FIELDS: Final[Mapping[str, LinkField]] = {each.name: each.metadata["link"] 
 UNSHAPED: Final = LinkShape()
 _OFF: Final = {name: value for name, value in vars(UNSHAPED).items() if name != "distribution"}
 """Values that do nothing. Without jitter, any distribution does nothing."""
+_ABSENT: Final = {key: value for key, value in UNSHAPED.to_json().items() if key != "delay_s"}
+"""Of fields that JSON lacks because it was written before they existed. What has no delay describes no link."""

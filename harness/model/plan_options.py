@@ -209,3 +209,5 @@ NAME_UNLESS_GIVEN: Final = "default"
 """The name of a network for which the user gives none."""
 OPTIONS: Final[Mapping[str, NetworkOption]] = {each.name: each.metadata["option"] for each in fields(NetworkOptions)}
 """The declarations of the options, by name."""
+COMPOSED: Final[Mapping[str, str]] = {one.compose: name for name, one in OPTIONS.items() if one.compose}
+"""The options that a node's environment has, by their variable."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final, Self
 
 from harness.agent.trunks import refuse_trunks
@@ -69,7 +69,7 @@ class Placement:
     @classmethod
     def of(cls, chosen: NetworkOptions) -> Self:
         """The placement that a network's options ask for."""
-        return cls(chosen.runtime, chosen.engine, chosen.congestion_control, chosen.image, chosen.volumes, chosen.gpus)
+        return cls(**{one.name: getattr(chosen, one.name) for one in fields(cls)})
 
     def with_volume(self, volume: str) -> Self:
         """The same with one more volume."""

@@ -1,6 +1,6 @@
 """What the strategies that ship send, and when. Pure: the strategies themselves need PyTorch.
 
-tests/contract/training/test_exchanges.py compares the bytes with each strategy's ``bytes_per_step``.
+tests/unit/training/strategies/test_exchanges.py compares the bytes with each strategy's ``bytes_per_step``.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from harness.model.suggest import suggest
 from harness.training.strategies.option_values import read_options
 from harness.training.strategies.sent_bytes import all_gather_sent, all_reduce_sent, encoded_size
 from harness.training.strategies.strategy_options import (
-    STRATEGY_OPTIONS,
     DdpOptions,
     DeMoOptions,
     DiLoCoOptions,
     FedAvgOptions,
     GossipOptions,
+    NoOptions,
     SpartaOptions,
     StreamingDiLoCoOptions,
 )
@@ -89,15 +89,15 @@ def _demo(size: float, ranks: int, options: DeMoOptions) -> list[Exchange]:
     return [Exchange("all_gather", message * ranks)]
 
 
-_EXCHANGES: Final[Mapping[str, Callable[[float, int, Any], list[Exchange]]]] = {
-    "local": lambda *_: [],
-    "ddp": _ddp,
-    "fedavg": _averaged,
-    "diloco": _averaged,
-    "streaming-diloco": _streaming,
-    "sparta": _sparta,
-    "demo": _demo,
-    "gossip": _gossip,
+_EXCHANGES: Final[Mapping[str, tuple[type[Any], Callable[[float, int, Any], list[Exchange]]]]] = {
+    "local": (NoOptions, lambda *_: []),
+    "ddp": (DdpOptions, _ddp),
+    "fedavg": (FedAvgOptions, _averaged),
+    "diloco": (DiLoCoOptions, _averaged),
+    "streaming-diloco": (StreamingDiLoCoOptions, _streaming),
+    "sparta": (SpartaOptions, _sparta),
+    "demo": (DeMoOptions, _demo),
+    "gossip": (GossipOptions, _gossip),
 }
 
 
@@ -115,5 +115,5 @@ def exchanges(strategy: str, options: Mapping[str, Any], parameters: int, ranks:
     """
     if strategy not in _EXCHANGES:
         raise InputError(f"strategy {quoted(strategy)} cannot be predicted; {suggest(strategy, list(_EXCHANGES))}")
-    chosen = read_options(strategy, STRATEGY_OPTIONS[strategy], options)
-    return _EXCHANGES[strategy](float(parameters * WIDTH), ranks, chosen)
+    kind, sent = _EXCHANGES[strategy]
+    return sent(float(parameters * WIDTH), ranks, read_options(strategy, kind, options))

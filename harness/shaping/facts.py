@@ -6,7 +6,7 @@ need them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from harness.errors import InputError
@@ -75,4 +75,7 @@ def engine_facts(name: str) -> EngineFacts:
     """The properties of an engine by name. Raises InputError for an unknown name."""
     if name not in ENGINES:
         raise InputError(f"no engine is called {name!r}; {suggest(name, (AUTO, *ENGINES))}")
-    return NetemFacts() if name == NETEM else UserspaceFacts()
+    return _FACTS[name]()
+
+
+_FACTS: Final[Mapping[str, Callable[[], EngineFacts]]] = {NETEM: NetemFacts, USERSPACE: UserspaceFacts}

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from harness.networks.launch import launch
+from harness.training.strategies.catalogue import TABLE
 from tests.support.live import needs, network, up
 from tests.support.plans import shape
 
@@ -76,6 +77,10 @@ def counted(tmp_path_factory):
         outcome = launch(net.backend, plan, argv, sink)
     assert outcome.code == 0, "\n".join(lines)
     return found
+
+
+def test_every_strategy_that_ships_is_counted():
+    assert {strategy for strategy, _, _ in CASES.values()} == set(TABLE), "see CASES above"
 
 
 @pytest.mark.parametrize("name", CASES)

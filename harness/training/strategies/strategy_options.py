@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Literal
 
 from harness.errors import InputError
 from harness.training.strategies.option_values import at_least, positive, share, under_one
@@ -134,16 +133,3 @@ class GossipOptions:
 
     def __post_init__(self) -> None:
         at_least("H", self.H, 1)
-
-
-STRATEGY_OPTIONS: Final[Mapping[str, type[Any]]] = {
-    "local": NoOptions,
-    "ddp": DdpOptions,
-    "fedavg": FedAvgOptions,
-    "diloco": DiLoCoOptions,
-    "streaming-diloco": StreamingDiLoCoOptions,
-    "sparta": SpartaOptions,
-    "demo": DeMoOptions,
-    "gossip": GossipOptions,
-}
-"""By the strategy's name."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.training.strategies.catalogue import TABLE
 from tests.support.workload import RANKS, workload
 
 pytestmark = pytest.mark.torch
@@ -126,6 +127,10 @@ def reference(kind, **options):
 
 
 # All of them
+
+
+def test_every_strategy_that_ships_is_tried():
+    assert {strategy for strategy, _ in VARIANTS.values()} == {*TABLE, OWN}, "see VARIANTS above"
 
 
 @pytest.mark.parametrize("name", VARIANTS)

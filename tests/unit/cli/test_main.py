@@ -5,11 +5,13 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
 from typer.main import get_command
 
+from harness.cli import main
 from harness.cli.main import VERBS
 from tests.support import warm_harness
 
@@ -31,6 +33,12 @@ def test_the_help_of_all_verbs_begins_as_each_verbs_own(name):
     (own,) = get_command(app).commands.items()
     assert own[0] == name
     assert own[1].help.startswith(line)
+
+
+def test_every_module_with_a_verb_is_listed():
+    folder = Path(main.__file__).parent
+    with_verb = {path.stem for path in folder.glob("*.py") if "\ndef register(" in path.read_text()}
+    assert with_verb == {module for module, _ in VERBS.values()}, "see VERBS in harness/cli/main.py"
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])

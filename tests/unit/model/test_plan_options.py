@@ -13,10 +13,13 @@ from typer.main import get_command
 
 import harness
 from harness.agent.settings import DEFAULT_NODES, Settings
-from harness.model.plan_options import DEFAULTS, OPTIONS, NetworkOptions, PlanOptions
+from harness.backends.docker.container_options import ContainerOptions
+from harness.experiment.worker import placement_of
+from harness.model.plan_options import COMPOSED, DEFAULTS, OPTIONS, PLAN_OPTIONS, NetworkOptions, PlanOptions
+from harness.networks.placement import Placement
 
 ROOT = Path(harness.__file__).parents[1]
-COMPOSED = {one.compose: name for name, one in OPTIONS.items() if one.compose}
+PLACED = [name for name in OPTIONS if name not in PLAN_OPTIONS]
 TEXTS = {"nodes": "7", "seed": "3", "mtu": "9000", "ecn": "1"}
 
 
@@ -25,11 +28,14 @@ def text_of(value):
     return (value or ("",))[0] if isinstance(value, tuple) else value
 
 
-def verb(name):
+def verb(name, *subcommands):
     app = typer.Typer()
     app.callback()(lambda: None)
     importlib.import_module(f"harness.cli.{name}").register(app)
-    return {one.name: one for one in get_command(app).commands[name].params}
+    command = get_command(app).commands[name]
+    for one in subcommands:
+        command = command.commands[one]
+    return {one.name: one for one in command.params}
 
 
 def written(name):
@@ -52,21 +58,34 @@ def test_verbs(name, options):
 def test_python():
     params = inspect.signature(harness.network).parameters
     for name, default in asdict(DEFAULTS).items():
+        assert name in params, f"network() in harness/api/start.py has no {name}"
         declared = params[name].default
         assert declared == default or (OPTIONS[name].environ and declared is None)
         assert re.search(rf"^        {name}: ", harness.network.__doc__, re.MULTILINE)
 
 
+def test_a_placement_has_each_that_no_plan_has():
+    defaults = {name: getattr(DEFAULTS, name) for name in PLACED}
+    assert {one.name: one.default for one in fields(Placement)} == defaults
+    assert {*PLACED} - {"runtime"} <= {one.name for one in fields(ContainerOptions)}
+
+
+def test_an_experiment_takes_and_keeps_each_that_no_plan_has():
+    assert {*PLACED} <= verb("experiment", "run").keys(), "see _OPTIONS in harness/cli/experiment.py"
+    placement = placement_of({OPTIONS[name].flags[0].removeprefix("--"): "x" for name in PLACED})
+    assert {name: text_of(getattr(placement, name)) for name in PLACED} == dict.fromkeys(PLACED, "x")
+
+
 def test_compose_hands_each_to_the_nodes():
     service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["node"]
     for variable, name in COMPOSED.items():
-        value = service["image"] if name == "image" else service["environment"][variable]
-        assert value == f"${{{variable}:-{written(name)}}}"
+        value = service["image"] if name == "image" else service["environment"].get(variable)
+        assert value == f"${{{variable}:-{written(name)}}}", f"{variable} in compose.yaml"
 
 
 def test_the_example_of_an_environment_has_each():
     given = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    assert {variable: given[variable] for variable in COMPOSED} == {
+    assert {variable: given.get(variable) for variable in COMPOSED} == {
         variable: written(name) for variable, name in COMPOSED.items()
     }
 
@@ -79,6 +98,7 @@ def test_a_node_reads_it(name):
     )
 
     def value(settings):
+        assert hasattr(settings, name) or name in PLAN_OPTIONS, "see Settings in harness/agent/settings.py"
         return getattr(settings if hasattr(settings, name) else settings.options, name)
 
     assert value(default) == (DEFAULT_NODES if name == "nodes" else getattr(DEFAULTS, name))

@@ -8,8 +8,8 @@ import pytest
 from harness.errors import InputError, PrivilegeError, UnavailableError
 from harness.shaping import detect, kernel_probes
 from harness.shaping import tc_messages as tc
-from harness.shaping.detect import Feature, choose_engine, works
-from harness.shaping.facts import AUTO, ENGINES, NETEM, USERSPACE
+from harness.shaping.detect import Feature, choose_engine, make_engine, works
+from harness.shaping.facts import AUTO, ENGINES, NETEM, USERSPACE, engine_facts
 from harness.shaping.qdisc import ROOT, Netem
 
 
@@ -81,6 +81,11 @@ def test_without_namespaces_it_is_a_question_of_rights(wanted):
     only = [Feature("namespaces", "nodes", False, "not permitted", "be root", ENGINES)]
     with pytest.raises(PrivilegeError, match=r"^namespaces: not permitted \(nodes\); fix: be root$"):
         choose_engine(wanted, only)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_each_engine_is_made_by_its_name(name):
+    assert (make_engine(name).name, engine_facts(name).name) == (name, name)
 
 
 def test_an_unknown_name_is_told_before_anything_is_tried(monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 from harness.backends.docker import create as module
 from harness.backends.docker.container_options import ContainerOptions, Limits
 from harness.errors import HarnessError, InputError, NetworkStateError, UnavailableError
+from harness.model.plan_options import COMPOSED, PLAN_OPTIONS
 from tests.support.plans import network
 from tests.support.unix_http import Handler, served
 
@@ -170,7 +171,7 @@ def test_errors_of_ours_pass(daemon):
 # limits
 
 
-def test_a_container_is_asked_for_with_its_limits(daemon):
+def test_a_container_is_asked_for_with_its_limits_and_the_options_that_no_plan_has(daemon):
     daemon.answers |= {
         "GET /images/harness-node/json": [(200, {"Id": "1"})],
         "GET /networks": [(200, [])],
@@ -181,8 +182,11 @@ def test_a_container_is_asked_for_with_its_limits(daemon):
     }
     options = ContainerOptions(limits=Limits("7", "64m", "1m"))
     module.create("n", network("ring", 2), options, lambda _: None)
-    made = [json.loads(told)["HostConfig"] for request, told in daemon.bodies if request == "POST /containers/create"]
+    bodies = [json.loads(told) for request, told in daemon.bodies if request == "POST /containers/create"]
+    made = [told["HostConfig"] for told in bodies]
     assert {(one["PidsLimit"], one["Memory"], one["Tmpfs"]["/tmp"]) for one in made} == {(7, 64 << 20, "exec,size=1m")}
+    handed = {variable for variable, name in COMPOSED.items() if name not in (*PLAN_OPTIONS, "image")}
+    assert all(handed <= {each.partition("=")[0] for each in told["Env"]} for told in bodies)
 
 
 def test_without_dockers_sdk_the_extra_is_named():

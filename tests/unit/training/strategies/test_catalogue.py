@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from harness.errors import InputError
@@ -40,6 +43,11 @@ def test_what_comes_with_harness_is_there_and_says_where_it_is_from(name):
     found = find_strategy(name)
     assert found.paper
     found.Options()
+
+
+def test_the_page_on_strategies_has_a_row_for_each():
+    page = (Path(__file__).parents[4] / "docs" / "strategies.md").read_text()
+    assert set(re.findall(r"^\| `([\w-]+)`", page, re.MULTILINE)) == set(TABLE)
 
 
 @pytest.mark.torch
