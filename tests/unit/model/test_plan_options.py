@@ -14,6 +14,7 @@ from typer.main import get_command
 import harness
 from harness.agent.settings import DEFAULT_NODES, Settings
 from harness.backends.docker.container_options import ContainerOptions
+from harness.errors import InputError
 from harness.experiment.worker import placement_of
 from harness.model.plan_options import COMPOSED, DEFAULTS, OPTIONS, PLAN_OPTIONS, NetworkOptions, PlanOptions
 from harness.networks.placement import Placement
@@ -62,6 +63,22 @@ def test_python():
         declared = params[name].default
         assert declared == default or (OPTIONS[name].environ and declared is None)
         assert re.search(rf"^        {name}: ", harness.network.__doc__, re.MULTILINE)
+
+
+def test_python_passes_each_on(monkeypatch):
+    passed = {}
+
+    def check(placement, _):
+        passed.update(vars(placement))
+        raise InputError("nothing is started")
+
+    monkeypatch.setattr(PlanOptions, "plan", lambda options: passed.update(vars(options)))
+    monkeypatch.setattr(Placement, "check", check)
+    given = {"nodes": 7, "seed": 3, "mtu": 9000, "ecn": True, "cpu": ("x",), "volumes": ("x",)}
+    given |= {name: "x" for name in OPTIONS if name not in given}
+    with pytest.raises(InputError, match="nothing is started"):
+        harness.network(**given)
+    assert passed == given, "see network() in harness/api/start.py"
 
 
 def test_a_placement_has_each_that_no_plan_has():
