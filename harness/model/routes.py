@@ -1,4 +1,4 @@
-"""Routes: for every rank and final destination, the neighbour to send to (the next hop)."""
+"""Routes, which topology.py computes, by next hop and as JSON: to which neighbour a node sends for a destination."""
 
 from __future__ import annotations
 
