@@ -15,6 +15,7 @@ import pytest
 
 from harness.errors import HarnessError
 
+pytest.register_assert_rewrite("tests.support")  # so that its assertions say what they compared
 TESTS = Path(__file__).parent
 ALLOWED_SKIPS = TESTS / "allowed-skips.txt"
 

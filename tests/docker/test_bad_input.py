@@ -16,7 +16,7 @@ from socketserver import UnixStreamServer
 import pytest
 
 from harness.backends.docker.create import CAPABILITIES
-from tests.support.cli import HARNESS, Command, wait_for
+from tests.support.cli import HARNESS, Command, error_line, wait_for
 from tests.support.compose import IMAGE, PATIENCE, docker, left, project, remove, subnets, took
 
 pytestmark = pytest.mark.docker
@@ -52,10 +52,9 @@ def assert_told(command, words, code, *texts):
     result = command(*words, code=code)
     assert took(began) < QUICK
     assert result.stdout == ""
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
+    line = error_line(result.stderr)
     for text in texts:
-        assert text in lines[0]
+        assert text in line
 
 
 def assert_noted(command, text):

@@ -36,7 +36,7 @@ def bridged():
         assert made.arrives("10.0.0.2")
         chain = nft.Chain("t", "c", "filter", nft.PREROUTING, nft.RAW, expr.ACCEPT)
         base = [nft.add_table(BRIDGE, "t"), nft.add_chain(BRIDGE, chain)]
-        refusals = netlink.transaction([*base, nft.add_rule(BRIDGE, "t", "c", (*FROM_FAR, expr.Queue(QUEUE)))])
+        refusals = netlink.transaction([*base, nft.add_rule(BRIDGE, "t", "c", (*FROM_FAR, expr.ToQueue(QUEUE)))])
         if [refusal.errno for refusal in refusals] == [errno.ENOENT]:
             pytest.skip("this kernel has no nft_queue")
         assert refusals == []
@@ -48,10 +48,10 @@ def bridged():
 
 def test_without_a_listener_packets_are_dropped(bridged):
     made, read = bridged
-    assert read() == [(*FROM_FAR, expr.Queue(QUEUE))]
+    assert read() == [(*FROM_FAR, expr.ToQueue(QUEUE))]
     assert not made.arrives("10.0.0.2")
     assert made.arrives("10.0.0.3")
-    assert read() == [(*FROM_FAR[:2], expr.Counter(1, 33), expr.Queue(QUEUE))]
+    assert read() == [(*FROM_FAR[:2], expr.Counter(1, 33), expr.ToQueue(QUEUE))]
 
 
 def test_a_packet_waits_for_its_verdict(bridged):

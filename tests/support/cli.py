@@ -40,6 +40,14 @@ class Command:
         return done
 
 
+def error_line(stderr):
+    """The one line of an error, the last one; lines before it say what was being done, where that took two seconds."""
+    *before, last = stderr.strip().splitlines()
+    assert last.startswith("harness: error: "), stderr
+    assert not any("error" in line or "Traceback" in line for line in before), stderr
+    return last
+
+
 def typer_runner(verb):
     """Calls the verb of a module of harness.cli with words, in this process; what it raises is raised."""
     app = typer.Typer()
