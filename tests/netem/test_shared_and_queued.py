@@ -137,10 +137,11 @@ def test_codel_keeps_the_standing_delay_short_and_marks_where_tcp_asks_for_it():
             before = net.applied()[0, 1].stats.dropped
             with bulk(net):
                 time.sleep(4)
-                waits[queue] = ping(net, 0, 1, count=30)[2] - 20
+                lost, _, mean = ping(net, 0, 1, count=30)
+            waits[queue] = mean - 20
             dropped = net.applied()[0, 1].stats.dropped - before
             if queue == "codel":
-                assert dropped == 0
+                assert dropped <= lost + 1, "of pings, which ask for no ECN; ping sends one that it does not count"
         assert waits["none"] > 100, waits
         assert max(waits["codel,ecn=no"], waits["codel"]) < 20, waits
 
