@@ -143,7 +143,7 @@ def test_codel_keeps_the_standing_delay_short_and_marks_where_tcp_asks_for_it():
             if queue == "codel":
                 assert dropped <= lost + 1, "of pings, which ask for no ECN; ping sends one that it does not count"
         assert waits["none"] > 100, waits
-        assert max(waits["codel,ecn=no"], waits["codel"]) < 20, waits
+        assert max(waits["codel,ecn=no"], waits["codel"]) < waits["none"] / 5, waits
 
 
 @contextlib.contextmanager

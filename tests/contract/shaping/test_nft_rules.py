@@ -76,7 +76,7 @@ def listener(*numbers):
         queue.close()
 
 
-def packets_of(queue, seconds=0.5):
+def packets_of(queue, seconds=10.0):
     select.select([queue], [], [], seconds)
     return queue.receive()
 
