@@ -118,7 +118,7 @@ def test_runs_at_the_same_time_end_together_by_one_signal_and_begin_anew(laborat
     runs = 2 if runtime_name() == DOCKER else 3  # one that has not begun when the others end
     path.write_text(path.read_text().replace("[0, 1]", str([*range(runs)])).replace(", ./far.yaml", ""))
     process = laboratory.start(str(path), "--jobs", "2")
-    wait_for(lambda: laboratory.root.exists() and len(list(laboratory.made.glob("*/rank-0.jsonl"))) == 2, 60)
+    wait_for(lambda: len(list(laboratory.root.glob("*/*/rank-0.jsonl"))) == 2, 60)
     assert sorted(laboratory.networks()) == [f"{own('command')}-{number}" for number in (1, 2)]
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)

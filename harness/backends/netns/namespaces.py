@@ -118,7 +118,8 @@ class Keeper:
                     fds.append((self.open(path), kind))
                     stack.callback(os.close, fds[-1][0])
             except NetworkStateError:
-                if os.path.exists(f"/proc/{self.pid}/{first}/pid") or not self.alive:
+                lives = all(os.path.exists(f"/proc/{self.pid}/{first}/{kind}") for kind in ("mnt", "pid"))
+                if lives or not self.alive:
                     raise
                 raise NetworkStateError(
                     f"the first process of node {rank} was killed, and all that ran there; 'harness down' and 'up'"
