@@ -7,6 +7,7 @@ import argparse
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # before the process group is made: it would keep it, with its threads, to the end
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 

@@ -1,6 +1,8 @@
 """How a script that leaves its process group may end: `harness run` explains it by what C++ prints."""
 
 import os
+import subprocess
+import sys
 from contextlib import ExitStack
 from tempfile import TemporaryFile
 
@@ -64,3 +66,37 @@ def test_threads_of_a_process_group_that_is_left_abort_pythons_end(tmp_path, way
     aborted = way == "left"
     assert (codes[0], TERMINATED.decode() in said[0][1]) == ((-6, True) if aborted else (0, False))
     assert codes[1] == 0
+
+
+DATA_PARALLEL = """
+import os, sys
+import torch
+import torch.distributed as dist
+if "first" in sys.argv:
+    import torch.distributed.nn
+from torch.nn.parallel import DistributedDataParallel
+
+dist.init_process_group("gloo")
+model = DistributedDataParallel(torch.nn.Linear(2, 2))
+model(torch.ones(1, 2)).sum().backward()
+dist.barrier()
+del model
+dist.destroy_process_group()
+threads = [open(f"/proc/self/task/{one}/comm").read() for one in os.listdir("/proc/self/task")]
+print(any("gloo" in name for name in threads), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("words", [[], ["first"]])
+def test_a_group_that_is_made_before_torchs_functions_keeps_its_threads(tmp_path, words):
+    """Their defaults are the group that there is when torch.distributed.nn is imported, by DistributedDataParallel."""
+    pytest.importorskip("torch")
+    program = tmp_path / "program.py"
+    program.write_text(DATA_PARALLEL)
+    world = {"WORLD_SIZE": "1", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    done = subprocess.run(
+        [sys.executable, program, *words], env=os.environ | world, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (done.returncode, done.stdout) == (0, f"{not words}\n"), done.stderr
