@@ -9,7 +9,7 @@ import sys
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn  # before the process group is made: it would keep it, with its threads, to the end
+import torch.distributed.nn  # before init_process_group: imported later, it keeps the group alive (docs/exogym.md)
 from sklearn.datasets import load_digits
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn  # before the process group is made: it would keep it, with its threads, to the end
+import torch.distributed.nn  # before init_process_group: imported later, it keeps the group alive (docs/exogym.md)
 from torch.nn.parallel import DistributedDataParallel
 
 STEPS = 20

@@ -23,7 +23,7 @@ def train(steps: int, patience: float = 60.0) -> list[float]:
     """
     import torch
     import torch.distributed as dist
-    import torch.distributed.nn  # before the process group is made: it would keep it, with its threads, to the end
+    import torch.distributed.nn  # before init_process_group: imported later, it keeps the group alive (docs/exogym.md)
     from torch.nn.parallel import DistributedDataParallel
 
     torch.set_num_threads(1)

@@ -46,7 +46,7 @@ EPILOG = options.examples(
 _UNDESTROYED: Final = (
     "; if it had finished its work, the cause is PyTorch: threads of a process group that is still open may abort"
     " Python at exit (pytorch #190489): end the script with dist.barrier() and dist.destroy_process_group(), and"
-    " begin it with 'import torch.distributed.nn', which keeps a group that is made before it"
+    " import torch.distributed.nn before dist.init_process_group()"
 )
 NOTHING_CROSSED: Final = (
     "no packet crossed any link: the ranks did not talk to each other, or only inside one node; a script that sets"

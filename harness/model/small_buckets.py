@@ -28,4 +28,4 @@ def small_buckets(plan: NetworkPlan, pairs: Collection[Pair] | None = None) -> l
             found.append(f"buffer {format_value(buffer)} of {edge}")
     if not found:
         return []
-    return [f"one full packet, {format_size(frame)}, is applied in place of less: {first_few(found)}"]
+    return [f"the engine raises what is smaller than one full packet to {format_size(frame)}: {first_few(found)}"]

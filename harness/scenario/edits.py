@@ -38,8 +38,8 @@ class EventEdits:
             new = due.edit(plan)
         except InputError as error:
             over = due.kind == "undo"
-            when = f"at {due.at:g} s, when it is over" if over else f"at {due.at:g} s"
-            remedy = "; another event has changed the link meanwhile: let that one be over earlier" if over else ""
+            when = f"at {due.at:g} s, when it ends" if over else f"at {due.at:g} s"
+            remedy = "; another event has changed the link meanwhile: end that one earlier" if over else ""
             raise type(error)(f"{event.place}: {when}: {error}{remedy}") from None
         if event.timing.lasts is not None:
             self._undo.setdefault(due.event, Undo()).remember(plan, new)

@@ -22,7 +22,9 @@ _MOST_CHECKED: Final = 2_000
 """Changes after the first one of each event that are checked in order, times the edges: some 50 ms of CPU."""
 _LEAST_CHECKED: Final = 16
 """The least number of these changes, in large networks."""
-_AFTER_OTHERS: Final = "at {:g} s, after earlier events, the link has these values: set in this event too what it needs"
+_AFTER_OTHERS: Final = (
+    "at {:g} s, after earlier events, the link has these values: set what it needs in this event, too"
+)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Labels of Docker's by which containers, networks and stacks of ours are found again."""
+"""The Docker labels by which harness finds its containers, networks and stacks."""
 
 from __future__ import annotations
 

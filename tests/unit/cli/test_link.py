@@ -116,4 +116,4 @@ def test_a_burst_that_no_packet_fits_into_is_applied_larger_and_the_command_says
     link.set_links(edges="0-1", rate="10mbit", burst="5B", one_way=True, name="net")
     told = capsys.readouterr()
     assert "burst 5 B" in told.out
-    assert "harness: one full packet, 1.51 kB, is applied in place of less: burst 5 B of 0->1\n" in told.err
+    assert "harness: the engine raises what is smaller than one full packet to 1.51 kB: burst 5 B of 0->1\n" in told.err

@@ -10,7 +10,7 @@ PLAN = network("line", 3, shape(rate="10mbit", burst="1514B"), e01=shape(rate="1
 
 def test_each_is_named_with_what_is_applied():
     assert small_buckets(PLAN, [(0, 1)]) == [
-        "one full packet, 1.51 kB, is applied in place of less: burst 5 B of 0->1, buffer 100 µs of 0->1"
+        "the engine raises what is smaller than one full packet to 1.51 kB: burst 5 B of 0->1, buffer 100 µs of 0->1"
     ]
     assert "of 1->0" in small_buckets(PLAN)[0]
 

@@ -25,7 +25,7 @@ def test_an_event_that_contradicts_an_earlier_one_is_refused_before_playing(scen
     with pytest.raises(
         ShapeError,
         match=r"s.yaml:2: events\[0\].set: edge 0->1 \(delay .*\): burst needs a rate; at 20 s, after earlier"
-        r" events, the link has these values: set in this event too what it needs",
+        r" events, the link has these values: set what it needs in this event, too",
     ):
         scenario("{at: 20s, set: {edge: 0-1, burst: 64KiB}}", removed).check(PLAN)
     scenario("{at: 20s, set: {edge: 0-1, burst: 64KiB, rate: 9mbit}}", removed).check(PLAN)
@@ -49,8 +49,8 @@ def test_what_an_event_goes_back_to_may_not_contradict_another_event(scenario):
     long, other = "{at: 5s, for: 10s, set: {edge: 0-1, delay: 2s}}", "set: {edge: 0-1, jitter: 1s}"
     with pytest.raises(
         ShapeError,
-        match=r"s.yaml:2: events\[0\].set: at 15 s, when it is over: edge 0->1 \(.*\): jitter 1s is over the delay .*;"
-        " another event has changed the link meanwhile: let that one be over earlier",
+        match=r"s.yaml:2: events\[0\].set: at 15 s, when it ends: edge 0->1 \(.*\): jitter 1s is over the delay .*;"
+        " another event has changed the link meanwhile: end that one earlier",
     ):
         scenario(long, f"{{at: 6s, {other}}}").check(PLAN)
     scenario(long, f"{{at: 6s, for: 2s, {other}}}").check(PLAN)
