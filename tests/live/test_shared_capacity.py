@@ -38,7 +38,7 @@ def verified(net):
 def wrong(rows, stalled):
     """The rows that are not ok, and not because nothing was sent while the machine stood still."""
     bad = [row for row in rows.values() if not row.ok]
-    late = [row for row in bad if stalled > 0.02 and row.quantity in ("rtt", "jitter")]
+    late = [row for row in bad if stalled and row.quantity in ("rtt", "jitter")]
     slow = [row for row in bad if row.measured and row.low * (1 - stalled) <= row.measured < row.low]
     return [row for row in bad if row not in late and row not in slow]
 
